@@ -1,0 +1,161 @@
+"""The only wiring: settings -> storage -> engine -> runner -> routes. Nothing else imports the Asterisk engine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+
+from telefonista import __version__
+from telefonista.calling.capacity import Gates
+from telefonista.calling.house import House
+from telefonista.calling.recovery import recover
+from telefonista.calling.run import Runner
+from telefonista.chamada.http import router as chamada
+from telefonista.chamada.keypad import Keypad
+from telefonista.conta import queries as contas
+from telefonista.dialect import handlers
+from telefonista.dialect.envelope import RESPOSTAS
+from telefonista.engine.asterisk.engine import AsteriskEngine
+from telefonista.engine.asterisk.install import ensure_engine
+from telefonista.engine.asterisk.instance import Instance
+from telefonista.engine.asterisk.process import EngineProcess
+from telefonista.engine.asterisk.rede import render_sounds
+from telefonista.gravacao.convert import Converter
+from telefonista.gravacao.http import router as gravacao
+from telefonista.ramal import accounts
+from telefonista.ramal.guard import Guard
+from telefonista.ramal.http import router as ramal
+from telefonista.saude import Metered
+from telefonista.saude import router as saude
+from telefonista.settings import Settings
+from telefonista.storage.migrate import migrate
+from telefonista.storage.session import Storage
+from telefonista.tronco import door
+from telefonista.tronco.carriers import Carriers
+from telefonista.tronco.http import Operador
+from telefonista.tronco.http import router as operador
+
+log = structlog.get_logger()
+
+Progress = Callable[[str, float | None], None]
+
+
+def instance_of(settings: Settings) -> Instance:
+    """The engine's place in HOME."""
+    return Instance(
+        settings.home / "motor",
+        settings.sip_host,
+        settings.sip_port,
+        settings.rtp_ports,
+        external_ip=settings.external_ip or None,
+        test_network=settings.test_network,
+    )
+
+
+@dataclass(frozen=True)
+class Product:
+    """Everything running, and what the command line needs of it."""
+
+    house: House
+    operador: Operador
+    stop_engine: Callable[[], Awaitable[None]]
+
+
+def make_app(product: Product) -> FastAPI:
+    """The API over a running house."""
+    app = FastAPI(
+        title="telefonista",
+        version=__version__,
+        description="A API de voz: chamadas, gravações, ramais. Envie o token da conta em `Access-Token`.",
+        docs_url="/docs",
+        redoc_url=None,
+        responses=RESPOSTAS,
+    )
+    app.state.house, app.state.operador = product.house, product.operador
+    for router in (gravacao, chamada, ramal, operador, saude):
+        app.include_router(router)
+    app.add_middleware(Metered)
+    handlers.install(app)
+    return app
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Product]:
+    """Everything running: database migrated, engine up or adopted, calls under way taken up again.
+
+    Leaving lets the engine live; the caller ends it with `stop_engine` when it is to end.
+    """
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    progress("banco de dados", None)
+    await asyncio.to_thread(migrate, settings.database)
+    storage = Storage(settings.database)
+    try:
+        await storage.write(contas.ensure_first, first_token(settings), settings.test_credit, datetime.now(UTC))
+        async with _engine(settings, progress) as engine, AsyncExitStack() as stack:
+            gates = Gates(settings.trunk_wait_seconds)
+            runner = Runner(engine, storage, gates)
+            house = House(settings, storage, engine, runner)
+            carriers = Carriers(storage, engine, gates)
+            guard = Guard(storage, engine.block)
+            converter = Converter(storage, engine, settings.recordings)
+
+            async def on_up() -> None:
+                await recover(engine, storage, runner)
+                await guard.engine_up()
+                await carriers.push_all()
+                await accounts.push_all(house)
+
+            runner.on_finished = lambda chamada_id: converter.nudge()
+            engine.on_up(on_up)
+            engine.on_incoming(Keypad(house, engine.sounds))
+            engine.on_suspect(guard.suspect)
+            await guard.restore()
+            await engine.start()
+            for name, work in (("gravacoes", converter.run()), ("bloqueios", guard.run())):
+                stack.push_async_callback(_end, asyncio.create_task(work, name=name))
+            yield Product(house, Operador(door.make_key(settings.home), carriers), engine.stop)
+    finally:
+        await storage.close()
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@asynccontextmanager
+async def _engine(settings: Settings, progress: Progress) -> AsyncIterator[AsteriskEngine]:
+    tree = await ensure_engine(settings.cache, asterisk=settings.asterisk, progress=progress)
+    instance = instance_of(settings)
+    instance.prepare()
+    if settings.test_network:
+        progress("rede de teste", None)
+        await render_sounds(tree.espeak, instance.sounds, instance.sounds / "avisos")
+    progress("motor", None)
+    engine = AsteriskEngine(EngineProcess(instance, tree))
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+def first_token(settings: Settings) -> str:
+    """The first conta's token: from the settings, else made once and kept where only its owner reads it."""
+    if settings.token:
+        return settings.token
+    file = settings.home / "token"
+    if not file.exists():
+        write_secret(file, contas.new_token())
+    return file.read_text().strip()
+
+
+def write_secret(file: Path, text: str) -> None:
+    """A file that nobody else reads, from its first byte on."""
+    file.touch(mode=0o600)
+    file.write_text(text + "\n")

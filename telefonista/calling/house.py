@@ -1,0 +1,65 @@
+"""What the routes work with: handed to them by the wiring, found through the request."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from telefonista.calling.run import Runner
+from telefonista.dialect.auth import Token
+from telefonista.dialect.errors import token_invalido
+from telefonista.engine.port import Engine
+from telefonista.settings import Settings
+from telefonista.storage.session import Storage
+from telefonista.storage.tables import Conta
+
+
+@dataclass(frozen=True)
+class House:
+    """The running product."""
+
+    settings: Settings
+    storage: Storage
+    engine: Engine
+    runner: Runner
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def house_of(request: Request) -> House:
+    """The house behind a request."""
+    house: House = request.app.state.house
+    return house
+
+
+async def conta_of(request: Request, token: Token) -> Conta:
+    """The conta that the request's Access-Token selects; refuses with 403/40."""
+    conta = await house_of(request).storage.read(conta_by_token, token)
+    if conta is None:
+        raise token_invalido()
+    return conta
+
+
+def conta_by_token(session: Session, token: str) -> Conta | None:
+    return session.scalars(select(Conta).where(Conta.token_hash == hash_of(token))).one_or_none()
+
+
+def hash_of(token: str) -> str:
+    """Tokens are long and random: a plain hash keeps them out of the database."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def zone_of(conta: Conta) -> ZoneInfo:
+    return ZoneInfo(conta.fuso)
+
+
+async def _house(request: Request) -> House:
+    return house_of(request)
+
+
+Casa = Annotated[House, Depends(_house)]
+ContaAtual = Annotated[Conta, Depends(conta_of)]

@@ -1,0 +1,78 @@
+"""The journal of one call while it runs: intents are durable before the act, facts follow in order without waiting."""
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from telefonista.calling import records
+from telefonista.calling.pedido import Pedido, PernaPedido
+from telefonista.calling.records import Fact
+from telefonista.engine.port import By, HungUp, Leg
+from telefonista.storage.session import Storage
+
+_LAST_WORDS_SECONDS = 6.0
+
+
+class Journal:
+    """Writes what happens to one chamada. Facts are queued in the order they happened; `finish` comes last."""
+
+    def __init__(self, storage: Storage, chamada_id: int) -> None:
+        self._storage = storage
+        self.chamada_id = chamada_id
+        self._legs: list[Leg] = []
+
+    # -- intents: committed before the act ---------------------------------------------------------------------------
+
+    async def dialling(self, perna: PernaPedido) -> None:
+        await self._write("discada", perna.letra, leg=perna.leg_id())
+
+    async def talking(self, pedido: Pedido, since: datetime) -> None:
+        """The parties are joined; from here on a restart of ours takes the call up again."""
+        dados: dict[str, Any] = {}
+        if pedido.gravar:
+            dados = {"gravacao": pedido.gravacao, "segredo": secrets.token_urlsafe(24)}
+        fact = Fact("conversa", since, None, dados)
+        await self._storage.write(records.note, self.chamada_id, fact)
+
+    async def pay_until(self, seconds: int) -> bool:
+        """Set money aside for a conversation of `seconds`; False when the saldo does not reach."""
+        return await self._storage.write(records.grow_reserve, self.chamada_id, seconds, datetime.now(UTC))
+
+    # -- facts -------------------------------------------------------------------------------------------------------
+
+    def ringing(self, perna: PernaPedido, at: datetime) -> None:
+        self._fact("chamando", perna.letra, at)
+
+    def answered(self, perna: PernaPedido, leg: Leg) -> None:
+        self._fact("atendida", perna.letra, leg.up.result(), leg=leg.id)
+        self.watch(perna.letra, leg)
+
+    def watch(self, letra: str, leg: Leg) -> None:
+        """Write down this leg's end when it comes, whoever causes it. Once is enough."""
+        if leg in self._legs:
+            return
+        self._legs.append(leg)
+        leg.gone.add_done_callback(lambda gone: self._hung_up(letra, gone.result()))
+
+    def ended(self, perna: PernaPedido, hangup: HungUp) -> None:
+        self._hung_up(perna.letra, hangup)
+
+    def not_reached(self, perna: PernaPedido, cause: int) -> None:
+        self._fact("desligada", perna.letra, datetime.now(UTC), causa=cause, por=By.US.value)
+
+    async def finish(self, desfecho: str) -> bool:
+        """Write the ending once every leg has told its own, or some seconds later. True when it was written here."""
+        gone = {leg.gone for leg in self._legs if not leg.gone.done()}
+        if gone:
+            await asyncio.wait(gone, timeout=_LAST_WORDS_SECONDS)
+        return await self._storage.write(records.finish, self.chamada_id, desfecho, datetime.now(UTC))
+
+    def _hung_up(self, letra: str, hangup: HungUp) -> None:
+        self._fact("desligada", letra, hangup.at, causa=hangup.cause, sip=hangup.sip, por=hangup.by.value)
+
+    async def _write(self, tipo: str, letra: str, **dados: Any) -> None:
+        await self._storage.write(records.note, self.chamada_id, Fact(tipo, datetime.now(UTC), letra, dados))
+
+    def _fact(self, tipo: str, letra: str, at: datetime, **dados: Any) -> None:
+        self._storage.queue(records.note, self.chamada_id, Fact(tipo, at, letra, dados))

@@ -1,0 +1,142 @@
+"""The rows of a call as they change: what happened goes into the journal and onto the rows in one transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from telefonista.billing.ledger import NotEnough, reserve, settle
+from telefonista.billing.rates import Tariff, whole_seconds
+from telefonista.calling.causes import Status, status_of
+from telefonista.engine.port import By
+from telefonista.storage.tables import Chamada, Evento, Gravacao, Perna
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the journal."""
+
+    tipo: str
+    at: datetime
+    perna: str | None = None
+    dados: dict[str, Any] | None = None
+
+
+def note(session: Session, chamada_id: int, fact: Fact) -> None:
+    """Append a fact and bring the rows up to date. A finished chamada takes no more."""
+    chamada = session.get_one(Chamada, chamada_id)
+    if chamada.status_geral == "finalizada":
+        return
+    dados = fact.dados or {}
+    session.add(Evento(chamada_id=chamada_id, momento=fact.at, tipo=fact.tipo, perna=fact.perna, dados=dados))
+    if fact.perna is not None:
+        perna = session.scalars(select(Perna).where(Perna.chamada_id == chamada_id, Perna.letra == fact.perna)).one()
+        _on_perna(chamada, perna, fact, dados)
+    elif fact.tipo == "conversa":
+        chamada.estagio, chamada.conversa_em = "conversa", chamada.conversa_em or fact.at
+        if chamada.gravar_audio:
+            session.add(_gravacao(chamada, dados, fact.at))
+
+
+def _on_perna(chamada: Chamada, perna: Perna, fact: Fact, dados: dict[str, Any]) -> None:
+    match fact.tipo:
+        case "discada":
+            chamada.status_geral, chamada.estagio = "curso", perna.papel
+            perna.data_inicio = perna.data_inicio or fact.at
+            perna.leg = dados.get("leg")
+        case "chamando":
+            perna.tocou_em = perna.tocou_em or fact.at
+            if perna.atendida_em is None:
+                perna.status = Status.CHAMANDO
+        case "atendida":
+            perna.atendida_em, perna.leg = fact.at, dados["leg"]
+            perna.status = Status.ATENDIDA
+        case "desligada":
+            perna.data_inicio = perna.data_inicio or fact.at
+            perna.encerrada_em, perna.causa, perna.sip = fact.at, dados["causa"], dados.get("sip")
+            by = By(dados["por"])
+            perna.desligou = by is By.FAR
+            if perna.atendida_em is None:
+                perna.status = status_of(dados["causa"], dados.get("sip"), by)
+
+
+def _gravacao(chamada: Chamada, dados: dict[str, Any], at: datetime) -> Gravacao:
+    return Gravacao(
+        chamada_id=chamada.id,
+        conta_id=chamada.conta_id,
+        estado="gravando",
+        arquivo=dados["gravacao"],
+        segredo=dados.pop("segredo"),
+        iniciada_em=at,
+    )
+
+
+def grow_reserve(session: Session, chamada_id: int, seconds: int, now: datetime) -> bool:
+    """Set aside what the legs cost once the parties have talked `seconds`; False when the saldo does not reach."""
+    chamada = session.get_one(Chamada, chamada_id)
+    for perna in pernas_of(session, chamada_id):
+        before = whole_seconds(perna.atendida_em, chamada.conversa_em)  # origem waits for destino on the clock
+        missing = Tariff.restore(perna.tarifa).price(before + seconds) - perna.reserva
+        try:
+            reserve(session, chamada.conta_id, perna, missing, now)
+        except NotEnough:
+            return False
+    return True
+
+
+def finish(session: Session, chamada_id: int, desfecho: str, now: datetime) -> bool:
+    """Write the ending: rows, prices, ledger and journal, once. True when this call wrote it."""
+    chamada = session.get_one(Chamada, chamada_id)
+    if chamada.status_geral == "finalizada":
+        return False
+    pernas = pernas_of(session, chamada_id)
+    if chamada.conversa_em is not None:
+        _end_conversation(session, chamada, pernas, now)
+    for perna in pernas:
+        _end_perna(session, chamada, perna, now, failed=desfecho == "falha")
+    chamada.status_geral, chamada.estagio = "finalizada", "fim"
+    chamada.encerrada_em = max(
+        [now] if not pernas else [perna.encerrada_em or chamada.data_criacao for perna in pernas]
+    )
+    chamada.desfecho = desfecho
+    session.add(Evento(chamada_id=chamada_id, momento=now, tipo="fim", perna=None, dados={"desfecho": desfecho}))
+    return True
+
+
+def _end_conversation(session: Session, chamada: Chamada, pernas: list[Perna], now: datetime) -> None:
+    """Nobody pays for a leg left alone: the conversation ends for both when the first of them leaves it."""
+    end = min((perna.encerrada_em or now for perna in pernas), default=now)
+    for perna in pernas:
+        if perna.atendida_em is not None:
+            perna.encerrada_em = max(end, perna.atendida_em)
+            perna.causa = perna.causa or 16
+    gravacao = session.scalars(select(Gravacao).where(Gravacao.chamada_id == chamada.id)).one_or_none()
+    if gravacao is not None and gravacao.estado == "gravando":
+        gravacao.estado = "convertendo"
+        assert chamada.conversa_em is not None
+        gravacao.esperado_ms = max(0, round((end - chamada.conversa_em).total_seconds() * 1000))
+
+
+def _end_perna(session: Session, chamada: Chamada, perna: Perna, now: datetime, *, failed: bool) -> None:
+    if perna.data_inicio is None:
+        perna.status = Status.CANCELADA
+    elif perna.encerrada_em is None:
+        perna.encerrada_em = now
+        perna.causa = perna.causa or (41 if failed else 16)
+        if perna.atendida_em is None:
+            perna.status = Status.FALHA if failed else Status.CANCELADA
+    perna.duracao_segundos = whole_seconds(perna.data_inicio, perna.encerrada_em)
+    perna.duracao_falada_segundos = whole_seconds(perna.atendida_em, perna.encerrada_em)
+    tariff = Tariff.restore(perna.tarifa)
+    perna.duracao_cobrada_segundos = tariff.billed_seconds(perna.duracao_falada_segundos)
+    if perna.atendida_em is not None and perna.duracao_falada_segundos == 0:
+        perna.duracao_cobrada_segundos = tariff.billed_seconds(1)
+    perna.preco = tariff.of_block(perna.duracao_cobrada_segundos)
+    settle(session, chamada.conta_id, perna, perna.preco, now)
+
+
+def pernas_of(session: Session, chamada_id: int) -> list[Perna]:
+    """The legs of a chamada in their order."""
+    return list(session.scalars(select(Perna).where(Perna.chamada_id == chamada_id).order_by(Perna.id)))

@@ -1,0 +1,132 @@
+"""The routes of /chamada: check, commit, answer; the telephones ring afterwards."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from telefonista.calling.house import Casa, ContaAtual, zone_of
+from telefonista.calling.idempotency import Chave, first_answer, keep_answer
+from telefonista.calling.pedido import Pedido
+from telefonista.chamada import queries
+from telefonista.chamada.flow import bridged_call
+from telefonista.chamada.view import chamada_object
+from telefonista.dialect import idempotency
+from telefonista.dialect.dates import parse_agenda
+from telefonista.dialect.envelope import ok
+from telefonista.dialect.errors import inativa, nao_encontrado, sem_motor
+from telefonista.dialect.lenient import dados
+from telefonista.dialect.models import Booleano, Corpo, IdCaminho, Instante, Telefone, Texto
+from telefonista.dialect.numbers import NumeroInvalido, classify
+from telefonista.dialect.paging import ConsultaRelatorio, relatorio
+
+router = APIRouter(tags=["chamada"])
+
+
+class NovaChamada(Corpo):
+    """Uma chamada: liga para a origem; quando atende, liga para o destino e une os dois."""
+
+    numero_origem: Annotated[Telefone, Field(description="Quem atende primeiro: ramal, DDD + número ou E.164.")]
+    numero_destino: Annotated[Telefone, Field(description="Quem é chamado depois que a origem atende.")]
+    data_criacao: Annotated[Instante | None, Field(description="Quando ligar, em UTC; vazio = agora.")] = None
+    gravar_audio: Annotated[Booleano, Field(description="Grava os dois lados em estéreo.")] = False
+    bina_origem: Annotated[Telefone | None, Field(description="Número mostrado à origem.")] = None
+    bina_destino: Annotated[Telefone | None, Field(description="Número mostrado ao destino.")] = None
+    tags: Annotated[Texto | None, Field(description="Texto livre seu, devolvido nas consultas.")] = None
+    detecta_caixa: Annotated[Booleano, Field(description="Derruba quando o destino cai em caixa postal.")] = False
+    detecta_caixa_origem: Annotated[Booleano, Field(description="O mesmo, para a origem.")] = False
+    detecta_caixa_destino: Annotated[Booleano, Field(description="O mesmo, para o destino.")] = False
+
+
+class ConsultaChamadas(ConsultaRelatorio):
+    origem: Annotated[Telefone | None, Field(description="Só chamadas com este número de origem.")] = None
+    destino: Annotated[Telefone | None, Field(description="Só chamadas com este número de destino.")] = None
+
+
+@router.post("/chamada", summary="Criar chamada")
+async def create(corpo: NovaChamada, request: Request, casa: Casa, conta: ContaAtual) -> Response:
+    chave = idempotency.chave(request)
+    now = datetime.now(UTC)
+    nova = queries.Nova(
+        **corpo.model_dump(exclude={"data_criacao"}),
+        agendada_para=parse_agenda(corpo.data_criacao, now),
+    )
+    if casa.runner.draining or not casa.engine.alive():
+        raise sem_motor(2)
+    key = chave and Chave(conta.id, chave, idempotency.digest("POST", "/chamada", dados(request)))
+    limits = queries.Limits(casa.settings.ring_seconds, casa.settings.max_call_seconds, casa.settings.test_network)
+    made = await casa.storage.write(_create_once, conta.id, nova, limits, key or None, now)
+    if isinstance(made, Pedido):
+        if nova.agendada_para is None:
+            casa.runner.start(made, bridged_call)
+        made = {"id": made.id}
+    return ok(made, "chamada criada com sucesso")
+
+
+def _create_once(
+    session: Session,
+    conta_id: int,
+    nova: queries.Nova,
+    limits: queries.Limits,
+    chave: Chave | None,
+    now: datetime,
+) -> Pedido | dict[str, Any]:
+    """The call to place, or the answer given before to the same key."""
+    if chave is not None and (answer := first_answer(session, chave, now)) is not None:
+        return answer
+    pedido = queries.create_chamada(session, conta_id, nova, limits, now)
+    if chave is not None:
+        keep_answer(session, chave, {"id": pedido.id}, now)
+    return pedido
+
+
+@router.get("/chamada/relatorio", summary="Relatório de chamadas")
+async def report(consulta: Annotated[ConsultaChamadas, Query()], casa: Casa, conta: ContaAtual) -> Response:
+    zone, pagina = zone_of(conta), consulta.pagina()
+    total, vistas = await casa.storage.read(
+        queries.list_chamadas,
+        conta.id,
+        consulta.limites(zone, datetime.now(UTC)),
+        origem=_as_stored(consulta.origem),
+        destino=_as_stored(consulta.destino),
+        posicao=pagina.posicao,
+        limite=pagina.limite,
+    )
+    itens = [chamada_object(vista, zone, casa.settings.base_url) for vista in vistas]
+    return ok(relatorio(total, pagina.posicao, pagina.limite, itens))
+
+
+def _as_stored(numero: str | None) -> str | None:
+    """A filter in any notation finds what is stored as E.164 or ramal."""
+    if numero is None:
+        return None
+    try:
+        return classify(numero).e164 or numero.strip()
+    except NumeroInvalido:
+        return numero.strip()
+
+
+@router.get("/chamada/{id}", summary="Buscar chamada")
+async def show(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
+    vista = await casa.storage.read(queries.chamada_by_id, conta.id, id)
+    if vista is None:
+        raise nao_encontrado("chamada")
+    return ok(chamada_object(vista, zone_of(conta), casa.settings.base_url))
+
+
+@router.delete("/chamada/{id}", summary="Desligar ou cancelar chamada")
+async def end(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
+    vista = await casa.storage.read(queries.chamada_by_id, conta.id, id)
+    if vista is None:
+        raise nao_encontrado("chamada")
+    if vista.chamada.status_geral == "finalizada" or not casa.runner.cancel(id):
+        raise inativa()
+    return ok(None, "encerrando chamada")
+
+
+@router.post("/chamada/{id}", summary="Desligar ou cancelar chamada (forma antiga)")
+async def end_by_post(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
+    return await end(id, casa, conta)

@@ -1,0 +1,61 @@
+"""A chamada as the customer reads it: the one place that makes the resource's object (GET, report, webhook)."""
+
+from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from telefonista.calling.causes import motivo_desconexao
+from telefonista.chamada.queries import Vista
+from telefonista.dialect.dates import hms, iso_local
+from telefonista.storage.tables import Gravacao, Perna
+
+
+def chamada_object(vista: Vista, zone: ZoneInfo, base_url: str) -> dict[str, Any]:
+    """The documented object, keys in the seed's order."""
+    chamada = vista.chamada
+    return {
+        "id": chamada.id,
+        "data_criacao": iso_local(chamada.data_criacao, zone),
+        "ativa": chamada.status_geral == "curso",
+        "url_gravacao": recording_url(vista.gravacao, base_url),
+        "cliente_id": chamada.conta_id,
+        "conta_id": chamada.conta_id,
+        "ramal_id_origem": chamada.ramal_id_origem,
+        "tags": chamada.tags,
+        "status_geral": chamada.status_geral,
+        "detecta_caixa": chamada.detecta_caixa,
+        "gravar_audio": chamada.gravar_audio,
+        "origem": _papel(vista.pernas, "origem", zone),
+        "destino": _papel(vista.pernas, "destino", zone),
+        "avaliacao": None,
+    }
+
+
+def recording_url(gravacao: Gravacao | None, base_url: str) -> str | None:
+    """A link that needs no token: its key cannot be guessed. None until the recording can be heard."""
+    if gravacao is None or gravacao.estado != "pronta":
+        return None
+    return f"{base_url}/rec/?id={gravacao.id}&x={gravacao.segredo}&cid={gravacao.conta_id}"
+
+
+def _papel(pernas: Sequence[Perna], papel: str, zone: ZoneInfo) -> dict[str, Any] | None:
+    return next((_perna(perna, zone) for perna in pernas if perna.papel == papel), None)
+
+
+def _perna(perna: Perna, zone: ZoneInfo) -> dict[str, Any]:
+    return {
+        "data_inicio": iso_local(perna.data_inicio, zone),
+        "numero": perna.numero,
+        "tipo": perna.tipo,
+        "status": perna.status,
+        "substatus": perna.substatus,
+        "duracao_segundos": perna.duracao_segundos,
+        "duracao": hms(perna.duracao_segundos),
+        "duracao_cobrada_segundos": perna.duracao_cobrada_segundos,
+        "duracao_cobrada": hms(perna.duracao_cobrada_segundos),
+        "duracao_falada_segundos": perna.duracao_falada_segundos,
+        "duracao_falada": hms(perna.duracao_falada_segundos),
+        "preco": perna.preco,
+        "motivo_desconexao": motivo_desconexao(perna.causa),
+        f"bina_{perna.papel}": perna.bina,
+    }

@@ -1,0 +1,144 @@
+"""Legs out and bridges: the `async with` things of the port on top of the Switch."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from telefonista.engine.asterisk.client import APP, AriError
+from telefonista.engine.asterisk.legs import AriLeg
+from telefonista.engine.asterisk.switch import Switch
+from telefonista.engine.port import Bridge, CallerId, Destination, EngineDown, EngineError, Leg
+
+_STAGE_SECONDS = 5.0
+
+
+def channel_address(to: Destination) -> str:
+    """The engine's own way to write a destination. A ramal's device is one contact URI of it."""
+    if to.device:
+        return f"PJSIP/{to.endpoint}/{to.device}"
+    return f"PJSIP/{to.numero}@{to.endpoint}" if to.numero else f"PJSIP/{to.endpoint}"
+
+
+@asynccontextmanager
+async def dial(
+    switch: Switch,
+    to: Destination,
+    *,
+    id: str,
+    bina: CallerId,
+    ring_seconds: int,
+    limit_seconds: int,
+    heard_in: Bridge | None,
+    labels: dict[str, str],
+) -> AsyncIterator[AriLeg]:
+    """See Engine.dial."""
+    leg = AriLeg(switch, id)
+    switch.add(leg)
+    # Identity of a created channel is its connected line; CALLERID has no effect (22.10.1).
+    variables = {"TIMEOUT(absolute)": str(limit_seconds), "PJSIP_TRANSFER_HANDLING()": "ari-only"}
+    if bina.numero:
+        name = bina.nome.replace('"', "").replace("\\", "")
+        variables["CONNECTEDLINE(all)"] = f'"{name}" <{bina.numero}>' if name else f"<{bina.numero}>"
+    variables |= {f"TEL_{key.upper()}": value for key, value in labels.items()}
+    leg.made = switch.spawn(_create(switch, leg, to, variables), f"create {id}")
+    try:
+        await asyncio.shield(leg.made)
+        try:
+            async with asyncio.timeout(_STAGE_SECONDS):
+                await leg.until(leg.staged)
+        except TimeoutError:
+            raise EngineDown(f"channel {id} was not staged") from None
+        if heard_in is not None:
+            await heard_in.add(leg)
+        await leg.command("POST", "/dial", timeout=ring_seconds)
+        yield leg
+    finally:
+        leg.hang_up()
+
+
+async def _create(switch: Switch, leg: AriLeg, to: Destination, variables: dict[str, str]) -> None:
+    """Make the channel. A destination the engine cannot allocate ends the leg instead of failing the call."""
+    try:
+        made = await switch.call(
+            "POST",
+            "/channels/create",
+            endpoint=channel_address(to),
+            app=APP,
+            channelId=leg.id,
+            body={"variables": variables},
+        )
+        leg.name = made["name"]
+    except AriError as error:
+        # 500 "Allocation failed": nobody is registered there, or the trunk does not exist.
+        leg.lost(datetime.now(UTC), cause=20 if error.status == 500 else 41)
+    except EngineDown:
+        leg.lost(datetime.now(UTC))
+        raise
+
+
+class AriBridge:
+    """A mixing bridge. Digits reach us in it because native RTP bridging is not loaded."""
+
+    def __init__(self, switch: Switch, id: str) -> None:
+        self.id = id
+        self._switch = switch
+        self._members: set[str] = set()
+
+    async def add(self, leg: Leg) -> None:
+        if leg.id in self._members:
+            return
+        try:
+            # Without the inhibition a leg that is not answered yet shows the other's identity.
+            await self._switch.call(
+                "POST", f"/bridges/{self.id}/addChannel", channel=leg.id, inhibitConnectedLineUpdates="true"
+            )
+        except AriError:
+            await asyncio.wait({leg.gone}, timeout=1.0)
+            if leg.gone.done():
+                raise leg.gone.result() from None
+            raise
+        self._members.add(leg.id)
+
+    async def remove(self, leg: Leg) -> None:
+        self._members.discard(leg.id)
+        with suppress(AriError):
+            await self._switch.call("POST", f"/bridges/{self.id}/removeChannel", channel=leg.id)
+
+
+@asynccontextmanager
+async def bridge(switch: Switch, *legs: Leg, id: str) -> AsyncIterator[AriBridge]:
+    """See Engine.bridge. One that is open here already costs no command; One left from before is adopted."""
+    made = switch.bridges.get(id)
+    if made is None:
+        made = switch.bridges[id] = AriBridge(switch, id)
+        creation = switch.spawn(_open_bridge(switch, id), f"create {id}")
+        opened = True
+    else:
+        creation, opened = None, False
+    try:
+        if creation is not None:
+            await asyncio.shield(creation)
+        for leg in legs:
+            await made.add(leg)
+        yield made
+    finally:
+        if opened:
+            del switch.bridges[id]
+            switch.spawn(_close_bridge(switch, id, creation), f"close {id}")
+
+
+async def _open_bridge(switch: Switch, id: str) -> None:
+    try:
+        await switch.call("POST", f"/bridges/{id}", type="mixing,dtmf_events")
+    except AriError as error:
+        if error.status != 409:  # it lives since before a restart of ours
+            raise
+
+
+async def _close_bridge(switch: Switch, id: str, creation: "asyncio.Task[Any] | None") -> None:
+    if creation is not None:
+        await asyncio.wait({creation})  # a DELETE that overtakes the POST would leave the bridge behind
+    with suppress(EngineError):
+        await switch.call("DELETE", f"/bridges/{id}")

@@ -1,0 +1,128 @@
+"""Bridges and recordings of the fake engine: who hears whom, and what a recording came to hold."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from telefonista.engine.fake.legs import FakeLeg
+from telefonista.engine.port import Leg
+from telefonista.media.levels import Samples
+from telefonista.media.tones import BRAZIL_HZ, silence, sine
+from telefonista.media.wav import write_wav
+
+if TYPE_CHECKING:
+    from telefonista.engine.fake.engine import FakeEngine
+
+RINGBACK = "ringback"
+"""What a leg hears that hears the ringing tone, beside the ids of legs."""
+
+
+class FakeBridge:
+    """A bridge and its members."""
+
+    def __init__(self, engine: "FakeEngine", id: str) -> None:
+        self.id = id
+        self.members: dict[str, FakeLeg] = {}
+        self._engine = engine
+
+    async def add(self, leg: Leg) -> None:
+        assert isinstance(leg, FakeLeg)
+        if leg.bridge is self:
+            return
+        await leg.command()
+        if leg.bridge is not None:
+            leg.bridge.drop(leg)
+        leg.bridge, self.members[leg.id] = self, leg
+        self._engine.heard_anew()
+
+    async def remove(self, leg: Leg) -> None:
+        await self._engine.trip()
+        if self.members.get(leg.id) is leg:
+            self.drop(self.members[leg.id])
+            self._engine.heard_anew()
+
+    def drop(self, leg: FakeLeg) -> None:
+        """Take out at once, in the engine."""
+        if self.members.pop(leg.id, None) is not None:
+            leg.bridge = None
+
+
+def hearing(leg: FakeLeg) -> frozenset[str]:
+    """The ids of the legs that `leg` hears now, and RINGBACK."""
+    if leg.gone.done() or not (leg.up.done() or leg.incoming):
+        return frozenset()
+    heard = {RINGBACK} if leg.ringback else set()
+    for other in leg.bridge.members.values() if leg.bridge is not None else ():
+        if other is leg:
+            continue
+        if other.up.done() or other.early:
+            heard.add(other.id)
+        elif other.ringing.done():
+            heard.add(RINGBACK)
+    return frozenset(heard)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is heard and said from an instant on, in hertz."""
+
+    since: float
+    heard: frozenset[float]
+    said: frozenset[float]
+
+
+class FakeRecording:
+    """A recording. `who` is every leg it has heard besides its own; with a folder the files hold the legs' tones."""
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        self.name = name
+        self.heard = (folder or Path()) / f"{name}-heard.wav"
+        self.said = (folder or Path()) / f"{name}-said.wav"
+        self.who: set[str] = set()
+        self.seconds = 0.0
+        self.running = False
+        self._writes = folder is not None
+        self._ended = asyncio.Event()
+        self._parts: list[_Part] = []
+
+    def mark(self, leg: FakeLeg, legs: dict[str, FakeLeg], now: float) -> None:
+        """From `now` on the sound is as it is at present."""
+        self.running = True
+        others = [legs[id] for id in hearing(leg) - {RINGBACK}]
+        self.who |= {other.id for other in others}
+        heard = frozenset(other.hertz for other in others) | ({BRAZIL_HZ} if RINGBACK in hearing(leg) else set())
+        said = frozenset({leg.hertz} if leg.up.done() or leg.early else ())
+        self._parts.append(_Part(now, heard, said))
+
+    def close(self, now: float) -> None:
+        """Write the files, once."""
+        if not self.running:
+            return
+        self.running = False
+        self.seconds = now - self._parts[0].since
+        if self._writes:
+            ends = [part.since for part in self._parts[1:]] + [now]
+            lengths = [end - part.since for part, end in zip(self._parts, ends, strict=True)]
+            for path, sides in (
+                (self.heard, [part.heard for part in self._parts]),
+                (self.said, [part.said for part in self._parts]),
+            ):
+                sounds = [_sound(hertz, seconds) for hertz, seconds in zip(sides, lengths, strict=True)]
+                write_wav(path, np.concatenate(sounds).astype("<i2").tobytes())
+        self._ended.set()
+
+    async def closed(self, within: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._ended.wait()
+
+
+def _sound(hertz: frozenset[float], seconds: float) -> Samples:
+    mixed = silence(seconds)
+    for frequency in hertz - {0}:
+        mixed = mixed + sine(frequency, seconds)
+    return mixed

@@ -1,0 +1,86 @@
+"""Keeps the engine's telephone accounts equal to the rows; for the routes of ramal and for the wiring at engine up.
+
+The row is the truth: an account is always made from a fresh read, one at a time for each SIP user, so that two
+changes at once, or a change while everything is pushed, cannot leave an old senha in force.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import structlog
+
+from telefonista.calling.house import House
+from telefonista.engine.port import Engine, EngineError, RamalAccount
+from telefonista.ramal import queries
+from telefonista.storage.tables import Ramal
+
+log = structlog.get_logger()
+
+AT_ONCE = 8
+"""How many accounts are pushed at the same time."""
+
+
+@dataclass
+class _Pushing:
+    """Of one engine: whose turn it is, and what it still has to be told."""
+
+    turns: "WeakValueDictionary[str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
+    missed: set[str] = field(default_factory=set)
+
+
+_pushing: "WeakKeyDictionary[Engine, _Pushing]" = WeakKeyDictionary()
+
+
+async def push(house: House, usuarios: Iterable[str]) -> None:
+    """Make these accounts in the engine what their rows say, gone ones included. An engine that is down, or fails,
+    is told at `push_all`."""
+    for usuario in usuarios:
+        await _push(house, usuario)
+
+
+async def push_all(house: House) -> int:
+    """At engine up: every ramal, and what was missed while it was down; how many accounts there are."""
+    usuarios = await house.storage.read(queries.all_usuarios)
+    missed = _of(house.engine).missed
+    todo = iter(dict.fromkeys([*usuarios, *missed]))
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(AT_ONCE):
+            workers.create_task(_work(house, todo), name="push-ramais")
+    return len(usuarios)
+
+
+async def _work(house: House, todo: Iterator[str]) -> None:
+    for usuario in todo:
+        await _push(house, usuario)
+
+
+async def _push(house: House, usuario: str) -> None:
+    pushing = _of(house.engine)
+    turn = pushing.turns.get(usuario)
+    if turn is None:
+        turn = pushing.turns[usuario] = asyncio.Lock()
+    async with turn:
+        pushing.missed.add(usuario)  # until it is done, whatever interrupts it
+        if not house.engine.alive():
+            return
+        ramal = await house.storage.read(queries.ramal_by_usuario, usuario)
+        try:
+            if ramal is None:
+                await house.engine.remove_ramal(usuario)
+            else:
+                await house.engine.put_ramal(account_of(ramal))
+        except EngineError as error:
+            log.warning("a ramal was not pushed", usuario=usuario, reason=str(error))
+        else:
+            pushing.missed.discard(usuario)
+
+
+def account_of(ramal: Ramal) -> RamalAccount:
+    """A row as the engine needs it."""
+    return RamalAccount(usuario=ramal.usuario, senha=ramal.senha, numero=ramal.ramal, nome=ramal.nome or "")
+
+
+def _of(engine: Engine) -> _Pushing:
+    return _pushing.setdefault(engine, _Pushing())
