@@ -73,7 +73,7 @@ def keypad_call(leg: Leg) -> Flow:
             async with while_up(leg):
                 await leg.limit(pedido.rede_de_seguranca)
                 b = await destino.enter_async_context(reached(desk, pedido, pedido.destino, heard_by=leg))
-                await leg.answer()
+                await _answer(desk, pedido, leg)
             return await talk(desk, pedido, leg, b)
 
     return flow
@@ -96,7 +96,6 @@ async def _came_in(desk: Desk, pedido: Pedido, leg: Leg) -> AsyncIterator[None]:
     """The incoming leg as origem of a chamada: what happens to it is written down, and leaving lets it go with the
     cause for which destino was not reached."""
     desk.journal.watch(pedido.origem.letra, leg)
-    leg.up.add_done_callback(lambda _: desk.journal.answered(pedido.origem, leg))
     cause = 16
     try:
         yield
@@ -111,6 +110,14 @@ async def _came_in(desk: Desk, pedido: Pedido, leg: Leg) -> AsyncIterator[None]:
         raise
     finally:
         leg.hang_up(cause=cause)
+
+
+async def _answer(desk: Desk, pedido: Pedido, leg: Leg) -> None:
+    try:
+        await leg.answer()
+    finally:
+        if leg.up.done():
+            desk.journal.answered(pedido.origem, leg)
 
 
 async def _turn_away(leg: Leg, cause: int, notice: Path | None) -> None:

@@ -53,7 +53,10 @@ class CallerId:
 
 
 class Leg(Protocol):
-    """One telephone line of a call. The futures are set by the engine and never by callers."""
+    """One telephone line of a call. The futures are set by the engine and never by callers.
+
+    Wait for them with asyncio.wait or a shield: a task that is cancelled while it awaits a future cancels the future.
+    """
 
     id: str
     ringing: "asyncio.Future[datetime]"  # 180, or media before the answer

@@ -1,8 +1,9 @@
 """Calls dialled on a telephone, on the fake engine, as GET /chamada shows them afterwards."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 from telefonista.calling.house import House
 from telefonista.chamada.keypad import Keypad
 from telefonista.engine.fake import Behaviour, FakeEngine, FakeLeg
-from telefonista.engine.port import By, Destination, HungUp
+from telefonista.engine.port import By, Destination, HungUp, TrunkAccount
 from telefonista.media.tones import silence
 from telefonista.media.wav import write_wav
 from telefonista.storage.tables import Chamada, Conta, Evento, Perna, Tronco
@@ -37,6 +38,7 @@ class Mesa:
     client: httpx2.AsyncClient
     usuario: str
     id: int
+    changed: asyncio.Event
 
     async def dial(self, numero: str, *, door: str = "ramal", endpoint: str | None = None) -> FakeLeg:
         return await self.fake.call_in(door=door, endpoint=endpoint or self.usuario, dialled=numero)
@@ -48,9 +50,22 @@ class Mesa:
     async def ended(self, leg: FakeLeg) -> HungUp:
         """The leg's ending, once the record is written too."""
         hangup = await self.gone(leg)
-        async with asyncio.timeout(5):
-            await self.house.runner.drain(5)
+        if self.fake._tasks:
+            await asyncio.wait(set(self.fake._tasks), timeout=5)  # the decision about the call
+        await self.house.runner.drain(5)
+        assert self.house.runner.active() == 0
         return hangup
+
+    async def until(self, what: Callable[[], Any]) -> Any:
+        """Wait until something is so in the engine."""
+        async with asyncio.timeout(5):
+            while not (found := what()):
+                self.changed.clear()
+                await self.changed.wait()
+        return found
+
+    def other(self, leg: FakeLeg) -> FakeLeg | None:
+        return next((each for each in self.fake.legs.values() if each is not leg), None)
 
     async def chamadas(self) -> list[dict[str, Any]]:
         answer = await self.client.get("/chamada/relatorio")
@@ -66,13 +81,26 @@ class Mesa:
 
 @pytest.fixture
 async def mesa(
-    house: House, fake: FakeEngine, client: httpx2.AsyncClient, done: Done, tmp_path: Path
-) -> AsyncIterator[Mesa]:
+    house: House,
+    fake: FakeEngine,
+    client: httpx2.AsyncClient,
+    done: Done,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Mesa:
+    (tmp_path / "avisos").mkdir()
     for notice in ("nao_permitido", "sem_saldo"):
         write_wav(tmp_path / "avisos" / f"{notice}.wav", silence(0.05).astype("<i2").tobytes())
     fake.on_incoming(Keypad(house, tmp_path))
     ramal = done(await client.post("/ramal", json={"nome": "Ana"}))
-    yield Mesa(house, fake, client, ramal["sip"]["usuario"], ramal["id"])
+    changed, heard_anew = asyncio.Event(), fake.heard_anew
+
+    def spy() -> None:
+        heard_anew()
+        changed.set()
+
+    monkeypatch.setattr(fake, "heard_anew", spy)
+    return Mesa(house, fake, client, ramal["sip"]["usuario"], ramal["id"], changed)
 
 
 async def edit(mesa: Mesa, **fields: Any) -> None:
@@ -81,13 +109,9 @@ async def edit(mesa: Mesa, **fields: Any) -> None:
 
 async def with_trunk(mesa: Mesa) -> None:
     def add(session: Session) -> None:
-        from datetime import UTC, datetime
-
         session.add(Tronco(nome="t", host="127.0.0.9", formato_numero="0nacional", criado_em=datetime.now(UTC)))
 
     await mesa.house.storage.write(add)
-    from telefonista.engine.port import TrunkAccount
-
     await mesa.fake.put_trunk(TrunkAccount("tronco-1", "127.0.0.9", 5060, "udp"))
 
 
@@ -103,8 +127,8 @@ async def test_to_the_test_network(mesa: Mesa) -> None:
     mesa.fake.behaviour(TONE, ring=0.02, answer=0.05)
     leg = await mesa.dial(TONE)
     await answered(leg)
-    (other,) = [each for each in mesa.fake.legs.values() if each is not leg]
-    assert other.up.result() <= leg.up.result(), "the telephone is answered when destino is"
+    other = mesa.other(leg)
+    assert other is not None and other.up.result() <= leg.up.result(), "the telephone is answered when destino is"
     leg.far_hangs_up()
     await mesa.ended(leg)
     (chamada,) = await mesa.chamadas()
@@ -124,11 +148,8 @@ async def test_to_the_test_network(mesa: Mesa) -> None:
 async def test_hears_ringing_before_it_is_answered(mesa: Mesa) -> None:
     mesa.fake.behaviour(TONE, ring=0.01)
     leg = await mesa.dial(TONE)
-    async with asyncio.timeout(5):
-        while not (others := [each for each in mesa.fake.legs.values() if each is not leg]):
-            await asyncio.wait({leg.gone}, timeout=0.01)  # until destino's leg exists
-        await asyncio.shield(others[0].ringing)
-    assert mesa.fake.hearing(leg) == {"ringback"} and not leg.up.done()
+    await mesa.until(lambda: mesa.fake.hearing(leg) == {"ringback"})
+    assert not leg.up.done()
     leg.far_hangs_up()
     await mesa.ended(leg)
     (chamada,) = await mesa.chamadas()
@@ -161,9 +182,8 @@ async def test_recorded_as_the_ramal_says(mesa: Mesa) -> None:
     leg = await mesa.dial(TONE)
     await answered(leg)
     (id,) = [chamada["id"] for chamada in await mesa.chamadas()]
-    async with asyncio.timeout(5):
-        while not mesa.fake.recordings:
-            await asyncio.wait({leg.gone}, timeout=0.01)  # until the recording is begun
+    other = mesa.other(leg)
+    await mesa.until(lambda: mesa.fake.recordings and other is not None and mesa.fake.hears(other, leg))
     leg.far_hangs_up()
     await mesa.ended(leg)
     assert list(mesa.fake.recordings) == [f"{id}-g"]
@@ -292,13 +312,20 @@ async def test_rights(mesa: Mesa, rights: dict[str, bool], numero: str, allowed:
         assert ("recusada", None) in await mesa.events()
 
 
-async def test_the_notice_is_heard_before_the_refusal(mesa: Mesa, tmp_path: Path) -> None:
+async def test_the_notice_is_heard_before_the_refusal(
+    mesa: Mesa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_wav(tmp_path / "avisos" / "nao_permitido.wav", silence(3600).astype("<i2").tobytes())
+    played, play = asyncio.get_running_loop().create_future(), FakeLeg.play
+
+    async def spy(leg: FakeLeg, sound: Path) -> None:
+        played.set_result((sound, leg.gone.done()))
+        await play(leg, sound)
+
+    monkeypatch.setattr(FakeLeg, "play", spy)
     leg = await mesa.dial(OUTSIDE)
     async with asyncio.timeout(5):
-        while leg.playing is None:
-            await asyncio.wait({leg.gone}, timeout=0.01)
-    assert leg.playing == tmp_path / "avisos" / "nao_permitido.wav"
+        assert await played == (tmp_path / "avisos" / "nao_permitido.wav", False)
     leg.far_hangs_up()
     await mesa.ended(leg)
     assert [chamada["status_geral"] for chamada in await mesa.chamadas()] == ["finalizada"]
