@@ -8,7 +8,7 @@ import cyclopts
 
 from telefonista import __version__
 from telefonista.refusal import Refusal
-from telefonista.settings import Settings, SettingsError, load
+from telefonista.settings import SettingsError, load
 from telefonista.terminal import explain, make_app
 
 app = make_app(__version__)
@@ -24,11 +24,13 @@ def serve() -> None:
 
     from telefonista.engine.asterisk.process import EngineStartError
     from telefonista.engine.asterisk.tree import InstallError
+    from telefonista.logs import setup
     from telefonista.serve import CannotServe
     from telefonista.serve import serve as run
     from telefonista.storage.direct import explaining
 
-    settings = _settings()
+    settings = load()
+    setup(json=settings.log_format == "json", mask=settings.mask_numbers)
     try:
         with explaining(settings.database):
             uvloop.run(run(settings))
@@ -43,7 +45,7 @@ def stop() -> None:
 
     from telefonista.stop import stop as run
 
-    settings = _settings()
+    settings = load()
     asyncio.run(run(settings.home, settings.drain_seconds, lambda text: print(text, flush=True)))
 
 
@@ -69,19 +71,11 @@ def migrate() -> str:
     from telefonista.storage.direct import explaining, shown
     from telefonista.storage.migrate import migrate as run
 
-    settings = _settings()
+    settings = load()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with explaining(settings.database):
         run(settings.database)
     return f"Banco de dados em dia: {shown(settings.database)}."
-
-
-def _settings() -> Settings:
-    from telefonista.logs import setup
-
-    settings = load()
-    setup(json=settings.log_format == "json", mask=settings.mask_numbers)
-    return settings
 
 
 def run(tokens: Sequence[str]) -> int:

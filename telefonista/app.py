@@ -20,6 +20,7 @@ from telefonista.chamada.keypad import Keypad
 from telefonista.conta import queries as contas
 from telefonista.dialect import handlers
 from telefonista.dialect.envelope import RESPOSTAS
+from telefonista.docs import router as docs
 from telefonista.engine.asterisk.engine import AsteriskEngine
 from telefonista.engine.asterisk.install import ensure_engine
 from telefonista.engine.asterisk.instance import Instance
@@ -72,12 +73,12 @@ def make_app(product: Product) -> FastAPI:
         title="telefonista",
         version=__version__,
         description="A API de voz: chamadas, gravações, ramais. Envie o token da conta em `Access-Token`.",
-        docs_url="/docs",
+        docs_url=None,  # FastAPI's own page needs a CDN
         redoc_url=None,
         responses=RESPOSTAS,
     )
     app.state.house, app.state.operador = product.house, product.operador
-    for router in (gravacao, chamada, ramal, operador, saude):
+    for router in (gravacao, chamada, ramal, operador, saude, docs):
         app.include_router(router)
     app.add_middleware(Metered)
     handlers.install(app)

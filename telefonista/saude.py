@@ -1,34 +1,44 @@
-"""/healthz, /readyz and /metrics: for machines that look after us."""
+"""/healthz, /readyz and /metrics: for machines that look after us.
 
+They need no token: TELEFONISTA_HOST is loopback by default, and whoever opens it to others decides what of these
+a proxy in front lets through.
+"""
+
+import asyncio
 import time
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from telefonista.calling.house import Casa
-from telefonista.dialect.envelope import envelope, ok
+from telefonista.dialect.envelope import documented, envelope, ok
 
 router = APIRouter(tags=["operação"])
 
 REQUESTS = Counter("telefonista_http_total", "HTTP requests", ["method", "status"])
 SECONDS = Histogram("telefonista_http_segundos", "HTTP answer time", ["method"])
+RECONNECTS = Gauge("telefonista_motor_reconexoes", "Connections to the engine lost since we started")
+ENGINE_UP = Gauge("telefonista_motor_pronto", "1 while calls can be made")
+
+_DATABASE_SECONDS = 2.0
 
 
-@router.get("/healthz", summary="O processo responde")
+@router.get("/healthz", summary="O processo responde", responses=documented(None))
 async def healthz() -> Response:
     return ok(None, "telefonista está de pé")
 
 
-@router.get("/readyz", summary="Pronto para chamadas")
+@router.get("/readyz", summary="Pronto para chamadas", responses=documented(None))
 async def readyz(casa: Casa) -> Response:
-    """True only while the event stream is alive and the database answers."""
+    """Só é 200 enquanto o motor envia eventos, o banco de dados responde e o servidor não está encerrando."""
     problems = [] if casa.engine.alive() else ["motor sem eventos"]
     try:
-        await casa.storage.read(_ask)
+        async with asyncio.timeout(_DATABASE_SECONDS):
+            await casa.storage.read(_ask)
     except Exception:
         problems.append("banco de dados não responde")
     if casa.runner.draining:
@@ -43,7 +53,9 @@ def _ask(session: Session) -> None:
 
 
 @router.get("/metrics", summary="Métricas (Prometheus)", include_in_schema=False)
-async def metrics() -> Response:
+async def metrics(casa: Casa) -> Response:
+    RECONNECTS.set(casa.engine.reconnects)
+    ENGINE_UP.set(casa.engine.alive())
     return PlainTextResponse(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

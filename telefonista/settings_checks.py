@@ -40,9 +40,12 @@ def _directory(value: Path) -> Path:
 
 
 def _host(value: str) -> str:
-    if not re.fullmatch(r"[0-9A-Fa-f:.]+|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", value):
-        raise ValueError("use um endereço ou nome sem http:// nem porta, por exemplo 127.0.0.1 ou 0.0.0.0")
-    return value
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", value):
+        return value
+    try:
+        return str(ipaddress.IPv6Address(value))
+    except ValueError:
+        raise ValueError("use um endereço ou nome sem http:// nem porta, por exemplo 127.0.0.1 ou 0.0.0.0") from None
 
 
 def _token(value: str) -> str:

@@ -22,18 +22,21 @@ async def stop(home: Path, drain_seconds: int, say: Say, longer: float = LONGER)
 
     The server waits up to its own `drain_seconds` for calls in progress; `longer` seconds after that it is killed.
     """
-    ended = False
+    directory = home / "motor"
+    engine = state.status(directory)
     server = starting_or_serving(home)
+    ended = False
     if server is not None:
         ended = await _end_server(server, max(server.drain_seconds, drain_seconds) + longer, say)
-        (home / NOTE).unlink(missing_ok=True)  # a killed server leaves it
-    engine = state.status(home / "motor")
-    if engine is not None and await state.stop_engine(home / "motor"):
+    (home / NOTE).unlink(missing_ok=True)  # a killed server leaves it
+    left = state.status(directory)  # the server's own, unless it died first or its supervisor made another
+    if left is not None:
+        await state.stop_engine(directory)
+    if engine := left or engine:
         say(f"Motor (pid {engine.pid}) encerrado.")
-        ended = True
-    if not ended:
+    elif not ended:
         say(f"Nada em execução em {home}.")
-    return ended
+    return ended or engine is not None
 
 
 async def _end_server(server: Server, within: float, say: Say) -> bool:

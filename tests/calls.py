@@ -27,16 +27,36 @@ class FakeJournal:
         self.paid = 0
         self.legs: list[Leg] = []
         self.talking_since: datetime | None = None
+        self.takes: list[tuple[str, list[tuple[str, datetime]]]] = []  # tipo, and the parts' lado and beginning
         self._engine, self._budget = engine, budget
 
     async def dialling(self, perna: PernaPedido) -> None:
         await self._commit()
         self._fact("discada", perna)
 
-    async def talking(self, pedido: Pedido, since: datetime) -> None:
+    async def talking(self, since: datetime) -> None:
         await self._commit()
         self.talking_since = since
         self.facts.append(("conversa", "", {}))
+
+    async def transferring(self, sai: str, perna: PernaPedido) -> None:
+        await self._commit()
+        self.facts.append(("transferencia", "", {"sai": sai, "entra": perna.letra}))
+
+    async def recording(self, tipo: str, lado: str, since: datetime) -> tuple[int, str]:
+        await self._commit()
+        self.takes.append((tipo, [(lado, since)]))
+        return len(self.takes), f"1-g{len(self.takes)}"
+
+    async def part(self, gravacao_id: int, ordem: int, nome: str, lado: str, since: datetime) -> None:
+        await self._commit()
+        self.takes[gravacao_id - 1][1].append((lado, since))
+
+    async def part_ended(self, gravacao_id: int, at: datetime) -> None:
+        await self._commit()
+
+    async def recorded(self, gravacao_id: int, at: datetime) -> None:
+        await self._commit()
 
     async def pay_until(self, seconds: int) -> bool:
         await self._commit()
@@ -53,6 +73,8 @@ class FakeJournal:
         self.watch(perna.letra, leg)
 
     def watch(self, letra: str, leg: Leg) -> None:
+        if leg in self.legs:
+            return
         self.legs.append(leg)
         leg.gone.add_done_callback(lambda gone: self._hung_up(letra, gone.result()))
 

@@ -1,12 +1,11 @@
 """The journal of one call while it runs: intents are durable before the act, facts follow in order without waiting."""
 
 import asyncio
-import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from telefonista.calling import records
-from telefonista.calling.pedido import Pedido, PernaPedido
+from telefonista.calling import recordings, records
+from telefonista.calling.pedido import PernaPedido
 from telefonista.calling.records import Fact
 from telefonista.engine.port import By, HungUp, Leg
 from telefonista.storage.session import Storage
@@ -27,13 +26,29 @@ class Journal:
     async def dialling(self, perna: PernaPedido) -> None:
         await self._write("discada", perna.letra, leg=perna.leg_id())
 
-    async def talking(self, pedido: Pedido, since: datetime) -> None:
+    async def talking(self, since: datetime) -> None:
         """The parties are joined; from here on a restart of ours takes the call up again."""
-        dados: dict[str, Any] = {}
-        if pedido.gravar:
-            dados = {"gravacao": pedido.gravacao, "segredo": secrets.token_urlsafe(24)}
-        fact = Fact("conversa", since, None, dados)
+        await self._storage.write(records.note, self.chamada_id, Fact("conversa", since))
+
+    async def transferring(self, sai: str, perna: PernaPedido) -> None:
+        """One party is about to be released and another called in its place."""
+        fact = Fact("transferencia", datetime.now(UTC), None, {"sai": sai, "entra": perna.letra})
         await self._storage.write(records.note, self.chamada_id, fact)
+
+    async def recording(self, tipo: str, lado: str, since: datetime) -> tuple[int, str]:
+        """A recording begins with its first part; its id and the engine's name of its parts."""
+        return await self._storage.write(recordings.create, self.chamada_id, tipo, lado, since)
+
+    async def recorded(self, gravacao_id: int, at: datetime) -> None:
+        """A recording that the customer ended before the call."""
+        await self._storage.write(recordings.finish_one, gravacao_id, at)
+
+    async def part(self, gravacao_id: int, ordem: int, nome: str, lado: str, since: datetime) -> None:
+        """A part begins; the one before it ends."""
+        await self._storage.write(recordings.begin_part, gravacao_id, ordem, nome, lado, since)
+
+    async def part_ended(self, gravacao_id: int, at: datetime) -> None:
+        await self._storage.write(recordings.end_part, gravacao_id, at)
 
     async def pay_until(self, seconds: int) -> bool:
         """Set money aside for a conversation of `seconds`; False when the saldo does not reach."""

@@ -10,7 +10,10 @@ from typing import Self
 
 from telefonista.calling.capacity import Gates
 from telefonista.calling.journal import Journal
+from telefonista.calling.live import Live
+from telefonista.calling.measures import Stopwatch
 from telefonista.calling.pedido import Pedido, PernaPedido
+from telefonista.calling.recorder import Recorder
 from telefonista.engine.port import Bridge, CallerId, Destination, Engine, HungUp, Leg
 
 NOBODY_THERE = 20  # Q.850: absent subscriber
@@ -68,6 +71,8 @@ class Desk:
     engine: Engine
     gates: Gates
     journal: Journal
+    live: Live
+    recorder: Recorder
 
 
 @asynccontextmanager
@@ -94,8 +99,10 @@ async def reached(desk: Desk, pedido: Pedido, perna: PernaPedido, *, heard_by: L
                 bridge = await stack.enter_async_context(desk.engine.bridge(heard_by, id=pedido.ponte))
             elif heard_by is not None:
                 await waiting.enter_async_context(heard_by.hearing_ringback())
-            legs, failures = await _dial_all(desk, pedido, perna, destinations, bridge, stack)
+            stopwatch = Stopwatch(perna.letra)
+            legs, failures = await _dial_all(desk, pedido, perna, destinations, bridge, stack, stopwatch)
             leg = await _first_to_answer(desk, perna, legs, failures)
+            stopwatch.answered()
         yield leg
 
 
@@ -106,6 +113,7 @@ async def _dial_all(
     destinations: Sequence[Destination],
     bridge: Bridge | None,
     stack: AsyncExitStack,
+    stopwatch: Stopwatch,
 ) -> tuple[list[Leg], list[HungUp]]:
     """Call every device; those that fail at once are told apart."""
     legs: list[Leg] = []
@@ -125,13 +133,18 @@ async def _dial_all(
         except HungUp as hangup:
             failures.append(hangup)
         else:
-            leg.ringing.add_done_callback(_report(desk.journal, perna))
+            leg.ringing.add_done_callback(_report(desk.journal, perna, stopwatch))
             legs.append(leg)
     return legs, failures
 
 
-def _report(journal: Journal, perna: PernaPedido) -> Callable[["asyncio.Future[datetime]"], None]:
-    return lambda ringing: None if ringing.cancelled() else journal.ringing(perna, ringing.result())
+def _report(journal: Journal, perna: PernaPedido, stopwatch: Stopwatch) -> Callable[["asyncio.Future[datetime]"], None]:
+    def report(ringing: "asyncio.Future[datetime]") -> None:
+        if not ringing.cancelled():
+            stopwatch.ringing()
+            journal.ringing(perna, ringing.result())
+
+    return report
 
 
 async def _first_to_answer(desk: Desk, perna: PernaPedido, legs: list[Leg], failures: list[HungUp]) -> Leg:

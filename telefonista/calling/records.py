@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from telefonista.billing.ledger import NotEnough, reserve, settle
 from telefonista.billing.rates import Tariff, whole_seconds
+from telefonista.calling import recordings
 from telefonista.calling.causes import Status, status_of
 from telefonista.engine.port import By
-from telefonista.storage.tables import Chamada, Evento, Gravacao, Perna
+from telefonista.storage.tables import Chamada, Evento, Perna
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,16 @@ def note(session: Session, chamada_id: int, fact: Fact) -> None:
         _on_perna(chamada, perna, fact, dados)
     elif fact.tipo == "conversa":
         chamada.estagio, chamada.conversa_em = "conversa", chamada.conversa_em or fact.at
-        if chamada.gravar_audio:
-            session.add(_gravacao(chamada, dados, fact.at))
+    elif fact.tipo == "transferencia":
+        chamada.estagio = "transferencia"
 
 
 def _on_perna(chamada: Chamada, perna: Perna, fact: Fact, dados: dict[str, Any]) -> None:
     match fact.tipo:
         case "discada":
-            chamada.status_geral, chamada.estagio = "curso", perna.papel
+            chamada.status_geral = "curso"
+            if perna.papel in ("origem", "destino"):
+                chamada.estagio = perna.papel
             perna.data_inicio = perna.data_inicio or fact.at
             perna.leg = dados.get("leg")
         case "chamando":
@@ -62,17 +65,6 @@ def _on_perna(chamada: Chamada, perna: Perna, fact: Fact, dados: dict[str, Any])
                 perna.status = status_of(dados["causa"], dados.get("sip"), by)
 
 
-def _gravacao(chamada: Chamada, dados: dict[str, Any], at: datetime) -> Gravacao:
-    return Gravacao(
-        chamada_id=chamada.id,
-        conta_id=chamada.conta_id,
-        estado="gravando",
-        arquivo=dados["gravacao"],
-        segredo=dados.pop("segredo"),
-        iniciada_em=at,
-    )
-
-
 def grow_reserve(session: Session, chamada_id: int, seconds: int, now: datetime) -> bool:
     """Set aside what the legs cost once the parties have talked `seconds`; False when the saldo does not reach."""
     chamada = session.get_one(Chamada, chamada_id)
@@ -86,37 +78,38 @@ def grow_reserve(session: Session, chamada_id: int, seconds: int, now: datetime)
     return True
 
 
-def finish(session: Session, chamada_id: int, desfecho: str, now: datetime) -> bool:
-    """Write the ending: rows, prices, ledger and journal, once. True when this call wrote it."""
+def finish(session: Session, chamada_id: int, desfecho: str, now: datetime, *, unwatched: bool = False) -> bool:
+    """Write the ending: rows, prices, ledger and journal, once. True when this call wrote it.
+
+    `unwatched`: legs may have stayed up alone because we were away; nobody pays for that time.
+    """
     chamada = session.get_one(Chamada, chamada_id)
     if chamada.status_geral == "finalizada":
         return False
     pernas = pernas_of(session, chamada_id)
     if chamada.conversa_em is not None:
-        _end_conversation(session, chamada, pernas, now)
+        _end_conversation(session, chamada, pernas, now, unwatched=unwatched)
     for perna in pernas:
         _end_perna(session, chamada, perna, now, failed=desfecho == "falha")
     chamada.status_geral, chamada.estagio = "finalizada", "fim"
-    chamada.encerrada_em = max(
-        [now] if not pernas else [perna.encerrada_em or chamada.data_criacao for perna in pernas]
-    )
+    chamada.encerrada_em = max((perna.encerrada_em for perna in pernas if perna.encerrada_em), default=now)
     chamada.desfecho = desfecho
     session.add(Evento(chamada_id=chamada_id, momento=now, tipo="fim", perna=None, dados={"desfecho": desfecho}))
     return True
 
 
-def _end_conversation(session: Session, chamada: Chamada, pernas: list[Perna], now: datetime) -> None:
-    """Nobody pays for a leg left alone: the conversation ends for both when the first of them leaves it."""
-    end = min((perna.encerrada_em or now for perna in pernas), default=now)
-    for perna in pernas:
-        if perna.atendida_em is not None:
-            perna.encerrada_em = max(end, perna.atendida_em)
-            perna.causa = perna.causa or 16
-    gravacao = session.scalars(select(Gravacao).where(Gravacao.chamada_id == chamada.id)).one_or_none()
-    if gravacao is not None and gravacao.estado == "gravando":
-        gravacao.estado = "convertendo"
-        assert chamada.conversa_em is not None
-        gravacao.esperado_ms = max(0, round((end - chamada.conversa_em).total_seconds() * 1000))
+def _end_conversation(
+    session: Session, chamada: Chamada, pernas: list[Perna], now: datetime, *, unwatched: bool
+) -> None:
+    """The conversation is over, and its recordings with it: when the last party left, or was left alone."""
+    parties = [perna for perna in pernas if perna.papel != "escuta" and perna.atendida_em is not None]
+    ends = sorted((perna.encerrada_em or now for perna in parties), reverse=True)
+    end = (ends[1] if unwatched and len(ends) > 1 else ends[0]) if ends else now
+    for perna in parties:
+        assert perna.atendida_em is not None
+        perna.encerrada_em = max(perna.atendida_em, min(perna.encerrada_em or now, end))
+        perna.causa = perna.causa or 16
+    recordings.finish_all(session, chamada.id, end)
 
 
 def _end_perna(session: Session, chamada: Chamada, perna: Perna, now: datetime, *, failed: bool) -> None:

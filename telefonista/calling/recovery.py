@@ -1,5 +1,6 @@
 """After a start of ours: every open chamada is taken up again, or closed with the truth the engine kept."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -9,47 +10,64 @@ from sqlalchemy.orm import Session
 from telefonista.calling import records
 from telefonista.calling.journal import Journal
 from telefonista.calling.legs import Desk
+from telefonista.calling.live import Papel
 from telefonista.calling.pedido import Pedido, PernaPedido, Rota, ponte
+from telefonista.calling.recordings import open_of, parts_of
 from telefonista.calling.records import Fact, pernas_of
 from telefonista.calling.run import Runner
-from telefonista.calling.talk import talk
+from telefonista.calling.talk import conversation
 from telefonista.engine.port import Ending, Engine, Leg
 from telefonista.storage.session import Storage
-from telefonista.storage.tables import Chamada, Perna
+from telefonista.storage.tables import Chamada, Gravacao, GravacaoParte, Perna
 
 log = structlog.get_logger()
 
 
-def open_chamadas(session: Session) -> list[tuple[Chamada, list[Perna]]]:
-    """What was under way, or about to be, when we went. Scheduled ones are not."""
+@dataclass(frozen=True)
+class Open:
+    """A chamada that was under way, or about to be, when we went; `takes`: its open recordings with their last part."""
+
+    chamada: Chamada
+    pernas: list[Perna]
+    takes: list[tuple[Gravacao, GravacaoParte]]
+
+
+def open_chamadas(session: Session) -> list[Open]:
+    """Every chamada without an ending. Those that wait for their time are not among them."""
     chamadas = session.scalars(
         select(Chamada)
-        .where(Chamada.status_geral.in_(("criada", "curso")), Chamada.agendada_para.is_(None))
+        .where(
+            (Chamada.status_geral == "curso") | ((Chamada.status_geral == "criada") & Chamada.agendada_para.is_(None))
+        )
         .order_by(Chamada.id)
     ).all()
-    return [(chamada, pernas_of(session, chamada.id)) for chamada in chamadas]
+    return [
+        Open(
+            chamada,
+            pernas_of(session, chamada.id),
+            [(gravacao, parts_of(session, gravacao.id)[-1]) for gravacao in open_of(session, chamada.id)],
+        )
+        for chamada in chamadas
+    ]
 
 
 async def recover(engine: Engine, storage: Storage, runner: Runner) -> None:
-    """Take up conversations whose two legs live; close every other open chamada; hang up legs without a chamada."""
+    """Take up conversations whose two parties live; close every other open chamada; hang up legs without a chamada."""
     survivors = await engine.survivors()
-    open_rows = await storage.read(open_chamadas)
-    open_rows = [(chamada, pernas) for chamada, pernas in open_rows if not runner.runs(chamada.id)]
-    wanted = [perna.leg for _, pernas in open_rows for perna in pernas if perna.leg and perna.leg not in survivors]
+    open_rows = [row for row in await storage.read(open_chamadas) if not runner.runs(row.chamada.id)]
+    wanted = [perna.leg for row in open_rows for perna in row.pernas if perna.leg and perna.leg not in survivors]
     endings = await engine.endings(wanted)
     kept: set[str] = set()
     bridges: set[str] = set()
-    for chamada, pernas in open_rows:
-        legs = [survivors.get(perna.leg or "") for perna in pernas]
-        if chamada.estagio == "conversa" and len(legs) == 2 and all(legs):
-            a, b = legs
-            assert a is not None
-            assert b is not None
-            kept |= {a.id, b.id}
-            bridges.add(ponte(chamada.id))
-            _resume(storage, runner, chamada, pernas, a, b)
+    for row in open_rows:
+        parties = [perna for perna in row.pernas if perna.papel != "escuta" and perna.encerrada_em is None]
+        legs = [survivors[perna.leg] for perna in parties if perna.leg in survivors]
+        if row.chamada.estagio == "conversa" and len(parties) == len(legs) == 2:
+            kept |= {leg.id for leg in legs}
+            bridges.add(ponte(row.chamada.id))
+            _resume(storage, runner, row, parties, legs)
         else:
-            await _close(storage, runner, chamada, pernas, endings)
+            await _close(storage, runner, row, endings)
     await engine.close_bridges(bridges)
     for id, leg in survivors.items():
         if id not in kept and not runner.owns(id):
@@ -57,47 +75,60 @@ async def recover(engine: Engine, storage: Storage, runner: Runner) -> None:
             leg.hang_up()
 
 
-def _resume(storage: Storage, runner: Runner, chamada: Chamada, pernas: list[Perna], a: Leg, b: Leg) -> None:
-    journal = Journal(storage, chamada.id)
-    for perna, leg in zip(pernas, (a, b), strict=True):
+def _resume(storage: Storage, runner: Runner, row: Open, parties: list[Perna], legs: list[Leg]) -> None:
+    journal = Journal(storage, row.chamada.id)
+    for perna, leg in zip(parties, legs, strict=True):
         journal.watch(perna.letra, leg)
-    assert chamada.conversa_em is not None
-    talked = max(0.0, (datetime.now(UTC) - chamada.conversa_em).total_seconds())
+    a, b = legs if _side(parties[0], row.pernas) == "origem" else reversed(legs)
+    assert row.chamada.conversa_em is not None
+    talked = max(0.0, (datetime.now(UTC) - row.chamada.conversa_em).total_seconds())
 
     async def flow(desk: Desk, pedido: Pedido) -> str:
         try:
-            return await talk(desk, pedido, a, b, talked=talked)
+            for gravacao, part in row.takes:
+                leg = (a if part.lado == "origem" else b) if gravacao.estado == "gravando" else None
+                await desk.recorder.adopt(gravacao.id, part.nome.rpartition(".")[0], part.ordem, _papel(part), leg)
+            return await conversation(desk, pedido, a, b, talked=talked)
         finally:
             a.hang_up()
             b.hang_up()
 
-    log.info("taking up a conversation again", chamada_id=chamada.id, talked=round(talked))
-    runner.start(_pedido(chamada, pernas), flow, journal=journal)
+    log.info("taking up a conversation again", chamada_id=row.chamada.id, talked=round(talked))
+    runner.start(_pedido(row.chamada, row.pernas), flow, journal=journal)
 
 
-async def _close(
-    storage: Storage, runner: Runner, chamada: Chamada, pernas: list[Perna], endings: dict[str, Ending]
-) -> None:
+def _papel(part: GravacaoParte) -> Papel:
+    return "origem" if part.lado == "origem" else "destino"
+
+
+def _side(perna: Perna, pernas: list[Perna]) -> Papel:
+    """Whose place a party has: a newcomer has that of whoever it replaced."""
+    while perna.substitui is not None:
+        perna = next(other for other in pernas if other.letra == perna.substitui)
+    return "origem" if perna.papel == "origem" else "destino"
+
+
+async def _close(storage: Storage, runner: Runner, row: Open, endings: dict[str, Ending]) -> None:
     """Write what the engine's record says of each leg, then the ending."""
     first: tuple[datetime, str] | None = None
-    for perna in pernas:
+    for perna in row.pernas:
         ending = endings.get(perna.leg or "")
         if ending is None or perna.encerrada_em is not None:
             continue
         dados = {"causa": ending.cause, "sip": None, "por": ending.by.value, "testemunha": "cel"}
-        await storage.write(records.note, chamada.id, Fact("desligada", ending.at, perna.letra, dados))
-        if first is None or ending.at < first[0]:
-            first = (ending.at, f"{perna.papel} desligou")
-    outcome = first[1] if first is not None and chamada.estagio == "conversa" else "falha"
-    log.info("closing a call that ended unwatched", chamada_id=chamada.id, desfecho=outcome)
-    await storage.write(records.finish, chamada.id, outcome, datetime.now(UTC))
-    runner.on_finished(chamada.id)
+        await storage.write(records.note, row.chamada.id, Fact("desligada", ending.at, perna.letra, dados))
+        if perna.papel != "escuta" and (first is None or ending.at < first[0]):
+            first = (ending.at, f"{_side(perna, row.pernas)} desligou")
+    outcome = first[1] if first is not None and row.chamada.estagio == "conversa" else "falha"
+    log.info("closing a call that ended unwatched", chamada_id=row.chamada.id, desfecho=outcome)
+    await storage.write(records.finish, row.chamada.id, outcome, datetime.now(UTC), unwatched=True)
+    runner.on_finished(row.chamada.id)
 
 
 def _pedido(chamada: Chamada, pernas: list[Perna]) -> Pedido:
     a, b = (
         PernaPedido(chamada.id, perna.letra, Rota(perna.tipo, perna.classe, perna.e164, endpoint=""))
-        for perna in pernas
+        for perna in pernas[:2]
     )
     return Pedido(
         id=chamada.id,

@@ -11,7 +11,9 @@ from telefonista.calling.capacity import Gates
 from telefonista.calling.causes import Status, status_of
 from telefonista.calling.journal import Journal
 from telefonista.calling.legs import Desk, NotReached
+from telefonista.calling.live import Live
 from telefonista.calling.pedido import Pedido
+from telefonista.calling.recorder import Recorder
 from telefonista.engine.port import By, Engine, EngineError, HungUp
 from telefonista.storage.session import Storage
 
@@ -30,6 +32,7 @@ class Runner:
     def __init__(self, engine: Engine, storage: Storage, gates: Gates) -> None:
         self._engine, self._storage, self._gates = engine, storage, gates
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._desks: dict[int, Desk] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
@@ -40,9 +43,9 @@ class Runner:
         if pedido.id in self._tasks:
             return
         journal = journal or Journal(self._storage, pedido.id)
-        desk = Desk(self._engine, self._gates, journal)
+        desk = Desk(self._engine, self._gates, journal, Live(), Recorder(self._engine, journal))
         task = asyncio.create_task(self._run(desk, pedido, flow), name=f"chamada-{pedido.id}")
-        self._tasks[pedido.id] = task
+        self._tasks[pedido.id], self._desks[pedido.id] = task, desk
         self._idle.clear()
         task.add_done_callback(lambda _: self._forget(pedido.id))
 
@@ -54,6 +57,10 @@ class Runner:
         # One turn later: a task that is cancelled before its first step leaves no record.
         asyncio.get_running_loop().call_soon(task.cancel)
         return True
+
+    def desk(self, chamada_id: int) -> Desk | None:
+        """What can be commanded of a running call; None when it is not running here."""
+        return self._desks.get(chamada_id)
 
     def active(self) -> int:
         return len(self._tasks)
@@ -82,7 +89,7 @@ class Runner:
             await asyncio.wait(set(self._tasks.values()))
 
     def _forget(self, chamada_id: int) -> None:
-        del self._tasks[chamada_id]
+        del self._tasks[chamada_id], self._desks[chamada_id]
         if not self._tasks:
             self._idle.set()
 
@@ -104,7 +111,7 @@ class Runner:
             except Exception:
                 log.exception("a call failed by our fault")
             finally:
-                finish = asyncio.create_task(self._finish(desk.journal, pedido.id, outcome), name=f"fim-{pedido.id}")
+                finish = asyncio.create_task(self._finish(desk, pedido.id, outcome), name=f"fim-{pedido.id}")
                 while not finish.done():  # no cancel cuts the record short, nor lets the call look ended before it
                     with suppress(asyncio.CancelledError):
                         await asyncio.wait({finish})
@@ -113,8 +120,9 @@ class Runner:
                 ENDED.labels(outcome).inc()
                 TALK_SECONDS.observe(asyncio.get_running_loop().time() - began)
 
-    async def _finish(self, journal: Journal, chamada_id: int, outcome: str) -> None:
-        await journal.finish(outcome)
+    async def _finish(self, desk: Desk, chamada_id: int, outcome: str) -> None:
+        await desk.live.dismiss_guests()
+        await desk.journal.finish(outcome)
         self.on_finished(chamada_id)
 
 

@@ -1,58 +1,89 @@
-"""The conversation: two legs joined until one leaves. The only stage of a call that recovery re-enters."""
+"""The conversation: two legs joined until one leaves, through every transfer. Recovery re-enters it, and nothing else."""
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
-from telefonista.calling.legs import Desk, while_up
+from telefonista.calling.legs import Desk, NotReached, reached, while_up
+from telefonista.calling.live import Transfer
 from telefonista.calling.pedido import Pedido
 from telefonista.engine.port import By, HungUp, Leg
 
 BLOCK_SECONDS = 60  # how much more talk is paid for at a time
 NOTICE_SECONDS = 15  # how long before the paid time ends the next block is asked for
+BUSY_SECONDS = 2.0  # how long the busy tone tells that a transfer came to nothing
 
 
-async def talk(desk: Desk, pedido: Pedido, a: Leg, b: Leg, *, talked: float | None = None) -> str:
-    """Join `a` and `b` and stay until one hangs up or the limit comes; says which ("falha": the engine lost one).
+async def conversation(desk: Desk, pedido: Pedido, a: Leg, b: Leg, *, talked: float | None = None) -> str:
+    """Join the parties, and follow every transfer, until one hangs up; says who, or "limite", or "falha".
 
-    Everything it needs comes in as arguments. `talked`: taken up again after a restart of ours, so many seconds into
-    the conversation; its recording and its limit are in the engine's hands already.
+    `talked`: taken up again after a restart of ours, so many seconds into the conversation; its recordings and its
+    limit are in the engine's hands already.
     """
+    began = asyncio.get_running_loop().time() - (talked or 0.0)
     try:
-        async with while_up(a, b), AsyncExitStack() as stack:
-            await stack.enter_async_context(desk.engine.bridge(a, b, id=pedido.ponte))
-            if talked is None:
-                if pedido.gravar:
-                    await stack.enter_async_context(desk.engine.record(b, pedido.gravacao))
-                await desk.journal.talking(pedido, b.up.result())
-                await a.limit(pedido.limite)
-            await _stay(desk, pedido, a, talked or 0.0)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(desk.recorder.let_go)
+            async with while_up(a, b):
+                await stack.enter_async_context(desk.engine.bridge(a, b, id=pedido.ponte))
+                if talked is None:
+                    await desk.journal.talking(b.up.result())
+                    if pedido.gravar:
+                        await desk.recorder.begin("completa", "destino", b, b.up.result())
+                    await a.limit(pedido.limite)
+            while True:
+                wish = await talk(desk, pedido, a, b, began=began)
+                a, b = await _transferred(desk, pedido, wish, a, b, stack, began)
     except HungUp as hangup:
         if hangup.by is By.LIMIT:
             return "limite"
         if hangup.by is By.ENGINE:
             return "falha"
         return "origem desligou" if hangup.leg is a else "destino desligou"
-    raise AssertionError("a conversation ends only by a hang-up")
+    except _NobodyCame:
+        return "transferência sem resposta"
 
 
-async def _stay(desk: Desk, pedido: Pedido, a: Leg, talked: float) -> None:
-    """Wait for the end with the time ahead always paid for; where the saldo no longer reaches, the engine ends it."""
+class _NobodyCame(Exception):
+    """A transfer reached nobody; the party that stayed has been told."""
+
+
+async def talk(desk: Desk, pedido: Pedido, a: Leg, b: Leg, *, began: float) -> Transfer:
+    """Stay in the conversation until a transfer is asked for. Raises HungUp when a party leaves."""
+    async with while_up(a, b), desk.engine.bridge(a, b, id=pedido.ponte):
+        with desk.live.talking(a, b) as wish:
+            return await _stay(desk, pedido, a, wish, began)
+
+
+async def _stay(desk: Desk, pedido: Pedido, a: Leg, wish: "asyncio.Future[Transfer]", began: float) -> Transfer:
+    """Wait for a wish with the time ahead always paid for; where the saldo no longer reaches, the engine ends it."""
     loop = asyncio.get_running_loop()
-    start = loop.time() - talked
-    paid = int(talked)
-    while paid < pedido.limite:
+    paid = int(loop.time() - began)
+    while paid < pedido.limite and not wish.done():
         if not await desk.journal.pay_until(min(paid + BLOCK_SECONDS, pedido.limite)):
-            await a.limit(max(1, round(start + paid - loop.time())))
+            await a.limit(max(1, round(began + paid - loop.time())))
             break
         paid += BLOCK_SECONDS
-        await _until(start + paid - NOTICE_SECONDS)
-    await asyncio.Event().wait()
+        await asyncio.wait({wish}, timeout=max(0.0, began + paid - NOTICE_SECONDS - loop.time()))
+    return await wish
 
 
-async def _until(when: float) -> None:
-    """Wait for an instant of the loop's clock."""
+async def _transferred(
+    desk: Desk, pedido: Pedido, wish: Transfer, a: Leg, b: Leg, stack: AsyncExitStack, began: float
+) -> tuple[Leg, Leg]:
+    """Release one party and ring another, heard by the one that stays."""
+    leaving, staying = (a, b) if wish.sai == "origem" else (b, a)
+    async with while_up(staying):
+        await desk.journal.transferring(wish.sai, wish.perna)
+        await desk.recorder.move(wish.sai, staying)
+        await staying.limit(max(1, round(began + pedido.limite - asyncio.get_running_loop().time())))
+    leaving.hang_up()
     try:
-        async with asyncio.timeout_at(when):
-            await asyncio.Event().wait()
-    except TimeoutError:
-        return
+        new = await stack.enter_async_context(reached(desk, pedido, wish.perna, heard_by=staying))
+    except (HungUp, NotReached):
+        if staying.gone.done():
+            raise staying.gone.result() from None
+        await staying.hear_busy(BUSY_SECONDS)
+        raise _NobodyCame from None
+    await desk.journal.talking(datetime.now(UTC))
+    return (new, staying) if wish.sai == "origem" else (staying, new)

@@ -2,7 +2,7 @@
 
 from telefonista.calling.legs import Desk, reached
 from telefonista.calling.pedido import Pedido
-from telefonista.calling.talk import talk
+from telefonista.calling.talk import conversation
 
 
 async def bridged_call(desk: Desk, pedido: Pedido) -> str:
@@ -15,4 +15,4 @@ async def bridged_call(desk: Desk, pedido: Pedido) -> str:
         reached(desk, pedido, pedido.origem) as a,
         reached(desk, pedido, pedido.destino, heard_by=a) as b,
     ):
-        return await talk(desk, pedido, a, b)
+        return await conversation(desk, pedido, a, b)

@@ -1,10 +1,11 @@
 """The routes of /chamada: check, commit, answer; the telephones ring afterwards."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -13,28 +14,47 @@ from telefonista.calling.idempotency import Chave, first_answer, keep_answer
 from telefonista.calling.pedido import Pedido
 from telefonista.chamada import queries
 from telefonista.chamada.flow import bridged_call
+from telefonista.chamada.objeto import ChamadaCriada, ChamadaObjeto
 from telefonista.chamada.view import chamada_object
 from telefonista.dialect import idempotency
 from telefonista.dialect.dates import parse_agenda
-from telefonista.dialect.envelope import ok
+from telefonista.dialect.envelope import documented, ok
 from telefonista.dialect.errors import inativa, nao_encontrado, sem_motor
+from telefonista.dialect.fields import recusa
 from telefonista.dialect.lenient import dados
 from telefonista.dialect.models import Booleano, Corpo, IdCaminho, Instante, Telefone, Texto
 from telefonista.dialect.numbers import NumeroInvalido, classify
-from telefonista.dialect.paging import ConsultaRelatorio, relatorio
+from telefonista.dialect.paging import ConsultaRelatorio, Relatorio, relatorio
 
 router = APIRouter(tags=["chamada"])
+
+_CRIADA = "chamada criada com sucesso"
+
+_BINA = re.compile(r"\+?[0-9]{2,20}")
+
+
+def _check_bina(texto: str) -> str:
+    if not _BINA.fullmatch(re.sub(r"[\s().-]", "", texto)):
+        raise recusa("informe DDD + número, por exemplo 4832830151")
+    return texto
+
+
+Bina = Annotated[Telefone, AfterValidator(_check_bina)]
 
 
 class NovaChamada(Corpo):
     """Uma chamada: liga para a origem; quando atende, liga para o destino e une os dois."""
 
-    numero_origem: Annotated[Telefone, Field(description="Quem atende primeiro: ramal, DDD + número ou E.164.")]
-    numero_destino: Annotated[Telefone, Field(description="Quem é chamado depois que a origem atende.")]
+    numero_origem: Annotated[
+        Telefone, Field(description="Quem atende primeiro: ramal, DDD + número ou E.164.", examples=["1030000021"])
+    ]
+    numero_destino: Annotated[
+        Telefone, Field(description="Quem é chamado depois que a origem atende.", examples=["1030000001"])
+    ]
     data_criacao: Annotated[Instante | None, Field(description="Quando ligar, em UTC; vazio = agora.")] = None
     gravar_audio: Annotated[Booleano, Field(description="Grava os dois lados em estéreo.")] = False
-    bina_origem: Annotated[Telefone | None, Field(description="Número mostrado à origem.")] = None
-    bina_destino: Annotated[Telefone | None, Field(description="Número mostrado ao destino.")] = None
+    bina_origem: Annotated[Bina | None, Field(description="Número mostrado à origem.")] = None
+    bina_destino: Annotated[Bina | None, Field(description="Número mostrado ao destino.")] = None
     tags: Annotated[Texto | None, Field(description="Texto livre seu, devolvido nas consultas.")] = None
     detecta_caixa: Annotated[Booleano, Field(description="Derruba quando o destino cai em caixa postal.")] = False
     detecta_caixa_origem: Annotated[Booleano, Field(description="O mesmo, para a origem.")] = False
@@ -46,44 +66,53 @@ class ConsultaChamadas(ConsultaRelatorio):
     destino: Annotated[Telefone | None, Field(description="Só chamadas com este número de destino.")] = None
 
 
-@router.post("/chamada", summary="Criar chamada")
+@router.post(
+    "/chamada",
+    summary="Criar chamada",
+    responses=documented(ChamadaCriada),
+    openapi_extra=idempotency.DOCUMENTED,
+)
 async def create(corpo: NovaChamada, request: Request, casa: Casa, conta: ContaAtual) -> Response:
-    chave = idempotency.chave(request)
-    now = datetime.now(UTC)
-    nova = queries.Nova(
-        **corpo.model_dump(exclude={"data_criacao"}),
-        agendada_para=parse_agenda(corpo.data_criacao, now),
-    )
-    if casa.runner.draining or not casa.engine.alive():
-        raise sem_motor(2)
-    key = chave and Chave(conta.id, chave, idempotency.digest("POST", "/chamada", dados(request)))
+    chave, now = idempotency.chave(request), datetime.now(UTC)
+    key = Chave(conta.id, chave, idempotency.digest("POST", "/chamada", dados(request))) if chave else None
+    ready = casa.engine.alive() and not casa.runner.draining
     limits = queries.Limits(casa.settings.ring_seconds, casa.settings.max_call_seconds, casa.settings.test_network)
-    made = await casa.storage.write(_create_once, conta.id, nova, limits, key or None, now)
-    if isinstance(made, Pedido):
-        if nova.agendada_para is None:
-            casa.runner.start(made, bridged_call)
-        made = {"id": made.id}
-    return ok(made, "chamada criada com sucesso")
+    made = await casa.storage.write(_create_once, conta.id, corpo, limits, key, now, ready=ready)
+    if isinstance(made, dict):
+        return ok(made, _CRIADA)
+    pedido, agendada = made
+    if not agendada:
+        casa.runner.start(pedido, bridged_call)
+    return ok({"id": pedido.id}, _CRIADA)
 
 
 def _create_once(
     session: Session,
     conta_id: int,
-    nova: queries.Nova,
+    corpo: NovaChamada,
     limits: queries.Limits,
     chave: Chave | None,
     now: datetime,
-) -> Pedido | dict[str, Any]:
-    """The call to place, or the answer given before to the same key."""
+    *,
+    ready: bool,
+) -> tuple[Pedido, bool] | dict[str, Any]:
+    """The call to place and whether it is for later, or the answer given before to the same key.
+
+    A repeated key is answered first: also when its date has passed meanwhile, or no engine is there any more.
+    """
     if chave is not None and (answer := first_answer(session, chave, now)) is not None:
         return answer
+    agendada_para = parse_agenda(corpo.data_criacao, now)
+    if not ready:
+        raise sem_motor(2)
+    nova = queries.Nova(**corpo.model_dump(exclude={"data_criacao"}), agendada_para=agendada_para)
     pedido = queries.create_chamada(session, conta_id, nova, limits, now)
     if chave is not None:
         keep_answer(session, chave, {"id": pedido.id}, now)
-    return pedido
+    return pedido, agendada_para is not None
 
 
-@router.get("/chamada/relatorio", summary="Relatório de chamadas")
+@router.get("/chamada/relatorio", summary="Relatório de chamadas", responses=documented(Relatorio[ChamadaObjeto]))
 async def report(consulta: Annotated[ConsultaChamadas, Query()], casa: Casa, conta: ContaAtual) -> Response:
     zone, pagina = zone_of(conta), consulta.pagina()
     total, vistas = await casa.storage.read(
@@ -109,7 +138,7 @@ def _as_stored(numero: str | None) -> str | None:
         return numero.strip()
 
 
-@router.get("/chamada/{id}", summary="Buscar chamada")
+@router.get("/chamada/{id}", summary="Buscar chamada", responses=documented(ChamadaObjeto))
 async def show(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
     vista = await casa.storage.read(queries.chamada_by_id, conta.id, id)
     if vista is None:
@@ -117,16 +146,18 @@ async def show(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
     return ok(chamada_object(vista, zone_of(conta), casa.settings.base_url))
 
 
-@router.delete("/chamada/{id}", summary="Desligar ou cancelar chamada")
+@router.delete("/chamada/{id}", summary="Desligar ou cancelar chamada", responses=documented(None))
 async def end(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
     vista = await casa.storage.read(queries.chamada_by_id, conta.id, id)
     if vista is None:
         raise nao_encontrado("chamada")
-    if vista.chamada.status_geral == "finalizada" or not casa.runner.cancel(id):
+    if vista.chamada.status_geral == "finalizada":
+        raise inativa()
+    if not casa.runner.cancel(id) and not await casa.storage.write(queries.cancel_scheduled, id, datetime.now(UTC)):
         raise inativa()
     return ok(None, "encerrando chamada")
 
 
-@router.post("/chamada/{id}", summary="Desligar ou cancelar chamada (forma antiga)")
+@router.post("/chamada/{id}", summary="Desligar ou cancelar chamada (forma antiga)", responses=documented(None))
 async def end_by_post(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
     return await end(id, casa, conta)

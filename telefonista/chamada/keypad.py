@@ -15,7 +15,7 @@ from telefonista.calling.house import House
 from telefonista.calling.legs import Desk, NotReached, reached, while_up
 from telefonista.calling.pedido import Pedido
 from telefonista.calling.run import Flow
-from telefonista.calling.talk import talk
+from telefonista.calling.talk import conversation
 from telefonista.chamada.keypad_rows import Aceita, Desconhecida, Recusada, take_call
 from telefonista.chamada.queries import Limits
 from telefonista.engine.port import EngineError, HungUp, Incoming, Leg
@@ -74,7 +74,7 @@ def keypad_call(leg: Leg) -> Flow:
                 await leg.limit(pedido.rede_de_seguranca)
                 b = await destino.enter_async_context(reached(desk, pedido, pedido.destino, heard_by=leg))
                 await _answer(desk, pedido, leg)
-            return await talk(desk, pedido, leg, b)
+            return await conversation(desk, pedido, leg, b)
 
     return flow
 

@@ -13,7 +13,7 @@ from telefonista.billing.ledger import reserve, tariff_for
 from telefonista.billing.rates import Tariff, affordable_seconds
 from telefonista.calling import routing
 from telefonista.calling.pedido import Pedido, PernaPedido, Rota
-from telefonista.calling.records import pernas_of
+from telefonista.calling.records import finish, pernas_of
 from telefonista.dialect.dates import Limites
 from telefonista.dialect.errors import invalido, nao_permitido, sem_saldo
 from telefonista.dialect.numbers import NumeroInvalido
@@ -51,7 +51,7 @@ class Vista:
 
     chamada: Chamada
     pernas: Sequence[Perna]
-    gravacao: Gravacao | None
+    gravacoes: Sequence[Gravacao]
 
 
 def create_chamada(session: Session, conta_id: int, nova: Nova, limits: Limits, now: datetime) -> Pedido:
@@ -143,13 +143,21 @@ def _tariff(session: Session, conta_id: int, classe: str) -> Tariff:
         raise nao_permitido(f"não há tarifa para a classe {classe}: peça ao operador que a cadastre") from None
 
 
+def cancel_scheduled(session: Session, chamada_id: int, now: datetime) -> bool:
+    """End a chamada that waits for its time and was never dialled; False when it is not such a one."""
+    chamada = session.get_one(Chamada, chamada_id, with_for_update=True)
+    if chamada.agendada_para is None or chamada.status_geral != "criada":
+        return False
+    return finish(session, chamada_id, "cancelada", now)
+
+
 def chamada_by_id(session: Session, conta_id: int, chamada_id: int) -> Vista | None:
     """A chamada of this conta, whole."""
     chamada = session.get(Chamada, chamada_id)
     if chamada is None or chamada.conta_id != conta_id:
         return None
-    gravacao = session.scalars(select(Gravacao).where(Gravacao.chamada_id == chamada_id)).one_or_none()
-    return Vista(chamada, pernas_of(session, chamada_id), gravacao)
+    gravacoes = session.scalars(select(Gravacao).where(Gravacao.chamada_id == chamada_id).order_by(Gravacao.id)).all()
+    return Vista(chamada, pernas_of(session, chamada_id), gravacoes)
 
 
 def list_chamadas(
@@ -177,11 +185,10 @@ def list_chamadas(
     pernas: dict[int, list[Perna]] = {id: [] for id in ids}
     for perna in session.scalars(select(Perna).where(Perna.chamada_id.in_(ids)).order_by(Perna.id)):
         pernas[perna.chamada_id].append(perna)
-    gravacoes = {
-        gravacao.chamada_id: gravacao
-        for gravacao in session.scalars(select(Gravacao).where(Gravacao.chamada_id.in_(ids)))
-    }
-    return total, [Vista(chamada, pernas[chamada.id], gravacoes.get(chamada.id)) for chamada in page]
+    gravacoes: dict[int, list[Gravacao]] = {id: [] for id in ids}
+    for gravacao in session.scalars(select(Gravacao).where(Gravacao.chamada_id.in_(ids)).order_by(Gravacao.id)):
+        gravacoes[gravacao.chamada_id].append(gravacao)
+    return total, [Vista(chamada, pernas[chamada.id], gravacoes[chamada.id]) for chamada in page]
 
 
 def _with_number(query: Select[Any], papel: str, numero: str) -> Select[Any]:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from telefonista.calling.causes import motivo_desconexao
 from telefonista.chamada.queries import Vista
 from telefonista.dialect.dates import hms, iso_local
-from telefonista.storage.tables import Gravacao, Perna
+from telefonista.storage.tables import Chamada, Gravacao, Perna
 
 
 def chamada_object(vista: Vista, zone: ZoneInfo, base_url: str) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def chamada_object(vista: Vista, zone: ZoneInfo, base_url: str) -> dict[str, Any
         "id": chamada.id,
         "data_criacao": iso_local(chamada.data_criacao, zone),
         "ativa": chamada.status_geral == "curso",
-        "url_gravacao": recording_url(vista.gravacao, base_url),
+        "url_gravacao": _whole_recording(vista.gravacoes, base_url),
         "cliente_id": chamada.conta_id,
         "conta_id": chamada.conta_id,
         "ramal_id_origem": chamada.ramal_id_origem,
@@ -27,13 +27,35 @@ def chamada_object(vista: Vista, zone: ZoneInfo, base_url: str) -> dict[str, Any
         "gravar_audio": chamada.gravar_audio,
         "origem": _papel(vista.pernas, "origem", zone),
         "destino": _papel(vista.pernas, "destino", zone),
-        "avaliacao": None,
+        "avaliacao": _avaliacao(chamada, zone),
+        "pernas": [_perna(perna, zone) | {"papel": perna.papel} for perna in vista.pernas],
+        "gravacoes_parciais": [_parcial(g, zone, base_url) for g in vista.gravacoes if g.tipo == "parcial"],
     }
 
 
-def recording_url(gravacao: Gravacao | None, base_url: str) -> str | None:
+def _avaliacao(chamada: Chamada, zone: ZoneInfo) -> dict[str, Any] | None:
+    if chamada.nota is None:
+        return None
+    return {"nota": chamada.nota, "comentario": chamada.comentario, "data": iso_local(chamada.avaliada_em, zone)}
+
+
+def _parcial(gravacao: Gravacao, zone: ZoneInfo, base_url: str) -> dict[str, Any]:
+    return {
+        "id": gravacao.id,
+        "data_inicio": iso_local(gravacao.iniciada_em, zone),
+        "status": gravacao.estado,
+        "duracao_segundos": round((gravacao.medido_ms or 0) / 1000),
+        "url_gravacao": recording_url(gravacao, base_url),
+    }
+
+
+def _whole_recording(gravacoes: Sequence[Gravacao], base_url: str) -> str | None:
+    return next((recording_url(gravacao, base_url) for gravacao in gravacoes if gravacao.tipo == "completa"), None)
+
+
+def recording_url(gravacao: Gravacao, base_url: str) -> str | None:
     """A link that needs no token: its key cannot be guessed. None until the recording can be heard."""
-    if gravacao is None or gravacao.estado != "pronta":
+    if gravacao.estado != "pronta":
         return None
     return f"{base_url}/rec/?id={gravacao.id}&x={gravacao.segredo}&cid={gravacao.conta_id}"
 

@@ -60,13 +60,20 @@ def ok(dados: object = None, mensagem: str = "dados retornados com sucesso") -> 
 
 
 class Envelope(BaseModel, Generic[T]):
-    """Resposta da API. For OpenAPI only: `responses={200: {"model": Envelope[Dados]}}`."""
+    """Resposta da API, sempre nesta forma."""
+
+    # For OpenAPI only, by `documented`: answers are made by `envelope`.
 
     status: int = Field(description="O mesmo que o status HTTP.", examples=[200])
     sucesso: bool = Field(description="true quando a requisição foi atendida.")
     motivo: int = Field(description="0 quando atendida; senão, o código do motivo.", examples=[0])
     mensagem: str = Field(description="O que aconteceu ou o que fazer, em português.")
     dados: T | None = Field(description="Objeto, lista ou null.")
+
+
+def documented(dados: Any, description: str = "Requisição atendida.") -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: what OpenAPI says of its success. `dados` is the model in the envelope, or None."""
+    return {200: {"model": Envelope[dados], "description": description}}
 
 
 RESPOSTAS: dict[int | str, dict[str, Any]] = {

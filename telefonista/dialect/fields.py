@@ -126,7 +126,7 @@ Inteiro = Annotated[int, BeforeValidator(_inteiro)]
 Identificador = Annotated[int, BeforeValidator(_identificador), Field(ge=1, le=MAX_INT), Ausente(_zero)]
 """An id; 0 is absent."""
 
-IdCaminho = Annotated[int, BeforeValidator(_id_caminho), Path(ge=1, le=MAX_INT)]
+IdCaminho = Annotated[int, BeforeValidator(_id_caminho), Path(ge=1, le=MAX_INT, description="ID do objeto.")]
 """For `id: IdCaminho` in a route: a number that cannot be an id is 404/60, a text 405/11."""
 
 Texto = Annotated[str, BeforeValidator(_texto), StringConstraints(max_length=255)]

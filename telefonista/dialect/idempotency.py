@@ -13,6 +13,20 @@ from telefonista.dialect.errors import invalido
 MAX_KEY = 255
 """Longest key, in characters."""
 
+DOCUMENTED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Chave sua, guardada por 24 h: a mesma chave com o mesmo corpo recebe a primeira resposta"
+            " de novo e não liga outra vez.",
+            "schema": {"type": "string", "maxLength": MAX_KEY},
+        }
+    ]
+}
+"""For the `openapi_extra` of a route that places a call."""
+
 
 def chave(request: HTTPConnection) -> str | None:
     """The key, trimmed, or None; over 255 characters: 405/11."""

@@ -7,7 +7,7 @@ or a wrong token is told before a wrong body.
 
 import json
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -52,8 +52,13 @@ class Lenient:
 
 
 def _repair_query(scope: Scope) -> None:
-    """Bytes a client did not percent-encode are, from UTF-8 or ISO-8859-1: Starlette 1.10's Request.url needs it."""
+    """A query encoded as a whole is decoded once (the published C# client joins its pairs and then encodes them all).
+
+    Bytes a client did not percent-encode are, from UTF-8 or ISO-8859-1: Starlette 1.10's Request.url needs it.
+    """
     query: bytes = scope["query_string"]
+    if b"=" not in query and b"%3d" in query.lower():
+        scope["query_string"] = query = unquote_to_bytes(query.replace(b"+", b"%20")).replace(b" ", b"+")
     if not query.isascii():
         try:
             text = query.decode()

@@ -1,10 +1,10 @@
 """Pages of reports: the query every report accepts and the `dados` every report answers; for every feature."""
 
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from telefonista.dialect.dates import Limites, parse_limites
 from telefonista.dialect.errors import invalido
@@ -12,6 +12,8 @@ from telefonista.dialect.fields import MAX_INT
 from telefonista.dialect.models import Corpo, Inteiro, Texto
 
 DEFAULT, MOST = 100, 200
+
+T = TypeVar("T")
 
 
 class Pagina(NamedTuple):
@@ -38,6 +40,17 @@ def _number(campo: str, value: int | str | None) -> int:
 def relatorio(total: int, posicao: int, limite: int, itens: list[Any]) -> dict[str, Any]:
     """The `dados` of a report; `total` counts all rows, not this page's."""
     return {"total": total, "posicao": posicao, "limite": limite, "relatorio": itens}
+
+
+class Relatorio(BaseModel, Generic[T]):
+    """Uma página de um relatório."""
+
+    # For OpenAPI only, by `documented`: answers are made by `relatorio`.
+
+    total: int = Field(description="Quantos registros há no período, em todas as páginas.")
+    posicao: int = Field(description="Quantos registros foram pulados.")
+    limite: int = Field(description="Quantos registros cabem na página.")
+    relatorio: list[T] = Field(description="Os registros, do mais antigo ao mais novo.")
 
 
 class ConsultaRelatorio(Corpo):

@@ -81,8 +81,14 @@ class Leg(Protocol):
     def hearing_ringback(self) -> AbstractAsyncContextManager[None]:
         """The leg hears the ringing tone while inside. For a leg outside any bridge."""
 
+    async def hear_busy(self, seconds: float) -> None:
+        """The leg hears the busy tone for so long, wherever it is. Raises HungUp."""
+
     async def play(self, sound: Path) -> None:
-        """Play an 8 kHz mono WAV to its end. An incoming leg hears it before the answer too. Raises HungUp."""
+        """Play an 8 kHz mono WAV to its end. An incoming leg hears it before the answer too. Raises HungUp.
+
+        EngineError when there is no such file, or not such a one.
+        """
 
     def hang_up(self, *, cause: int = 16) -> None:
         """Ask for the end of the leg and return at once. Idempotent; a leg that is gone is simply success."""
@@ -162,6 +168,9 @@ class Ending:
 class Engine(Protocol):
     """A telephone engine. All commands have a deadline of their own and raise EngineDown when nobody answers."""
 
+    reconnects: int
+    """How often the connection to the engine was lost since we started."""
+
     def alive(self) -> bool:
         """True only while commands and the event stream both work."""
 
@@ -186,8 +195,14 @@ class Engine(Protocol):
     def bridge(self, *legs: Leg, id: str) -> AbstractAsyncContextManager[Bridge]:
         """A bridge with these legs, taken apart by leaving; the legs live on. An id in use is adopted."""
 
-    def record(self, leg: Leg, name: str) -> AbstractAsyncContextManager[Recording]:
-        """Record both directions of an answered leg until it ends or the context is left; goes on without us."""
+    def record(self, leg: Leg, name: str, *, running: bool = False) -> AbstractAsyncContextManager[Recording]:
+        """Record both directions of an answered leg until it ends or the context is left; goes on without us.
+
+        `running`: it was begun before a restart of ours and is only taken over. A leg bears several at once.
+        """
+
+    def spy(self, on: Leg, *, to: Leg, id: str, whisper: bool) -> AbstractAsyncContextManager[None]:
+        """While inside, the answered leg `to` hears both directions of `on`, and with `whisper` is heard by `on` alone."""
 
     def recording(self, name: str) -> Recording:
         """The recording of that name, begun at any time before."""

@@ -1,22 +1,33 @@
-"""Makes the MP3 of each recording once its call has ended, one after the other, outside the event loop."""
+"""Makes the MP3 of each recording once it has ended, one after the other, outside the event loop."""
 
 import asyncio
 import json
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from telefonista.engine.port import Engine
 from telefonista.gravacao import queries
-from telefonista.media.convert import ConversionError, convert
-from telefonista.media.wav import BadAudio, repair_wav
+from telefonista.gravacao.parts import Piece, join
+from telefonista.media.convert import ConversionError, Converted, convert
+from telefonista.media.wav import BadAudio
 from telefonista.storage.session import Storage
-from telefonista.storage.tables import Gravacao
+from telefonista.storage.tables import Gravacao, GravacaoParte
 
 log = structlog.get_logger()
 
 CLOSING_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A recording to convert, with its parts in order."""
+
+    gravacao: Gravacao
+    parts: Sequence[GravacaoParte]
 
 
 class Converter:
@@ -36,44 +47,50 @@ class Converter:
         while True:
             await self._work.wait()
             self._work.clear()
-            for gravacao in await self._storage.read(queries.waiting):
-                await self._convert(gravacao)
+            for gravacao, parts in await self._storage.read(queries.waiting):
+                await self._convert(Pending(gravacao, parts))
 
-    async def _convert(self, gravacao: Gravacao) -> None:
-        files = self._engine.recording(gravacao.arquivo)
-        await files.closed(CLOSING_SECONDS)
-        target = self._folder / str(gravacao.conta_id) / f"{gravacao.chamada_id}.mp3"
+    async def _convert(self, pending: Pending) -> None:
+        gravacao = pending.gravacao
+        target = self._folder / str(gravacao.conta_id) / f"{gravacao.arquivo}.mp3"
+        pieces = [await self._piece(part) for part in pending.parts]
         try:
-            await asyncio.to_thread(_prepare, files.heard, files.said, target)
-            made = await convert(files.heard, files.said, target)
+            left, right = await asyncio.to_thread(join, pieces, target)
+            made = await convert(left, right, target)
         except (ConversionError, BadAudio, OSError) as error:
             log.error("recording lost", chamada_id=gravacao.chamada_id, reason=str(error))
             await self._storage.write(queries.set_failed, gravacao.id, str(error))
             return
-        medido = round(max(made.left_seconds, made.right_seconds) * 1000)
-        aviso = _difference(medido, gravacao.esperado_ms)
-        sidecar = {
-            "chamada_id": gravacao.chamada_id,
-            "duracao_ms": medido,
-            "conversa_ms": gravacao.esperado_ms,
-            "aviso": aviso,
-            "canais": {"esquerdo": "origem", "direito": "destino"},
-            "bytes": made.size,
-        }
-        await asyncio.to_thread(
-            target.with_suffix(".json").write_text, json.dumps(sidecar, ensure_ascii=False, indent=1)
-        )
+        medido, aviso = await asyncio.to_thread(_write_sidecar, target, gravacao, made)
         await self._storage.write(queries.set_ready, gravacao.id, medido, aviso)
-        for path in (files.heard, files.said):
+        for path in {left, right, *(path for piece in pieces for path in (piece.left, piece.right))}:
             with suppress(FileNotFoundError):
                 path.unlink()
 
+    async def _piece(self, part: GravacaoParte) -> Piece:
+        files = self._engine.recording(part.nome)
+        await files.closed(CLOSING_SECONDS)
+        seconds = None if part.encerrada_em is None else (part.encerrada_em - part.iniciada_em).total_seconds()
+        # What origem's own leg says is origem; what destino's leg hears is origem too.
+        sides = (files.said, files.heard) if part.lado == "origem" else (files.heard, files.said)
+        return Piece(*sides, seconds)
 
-def _prepare(heard: Path, said: Path, target: Path) -> None:
-    """Mend what a dead engine left and see that there is a folder."""
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in (heard, said):
-        repair_wav(path)
+
+def _write_sidecar(target: Path, gravacao: Gravacao, made: Converted) -> tuple[int, str | None]:
+    """The small JSON beside the MP3; its measured length in ms and what is to be said of it."""
+    medido = round(max(made.left_seconds, made.right_seconds) * 1000)
+    aviso = _difference(medido, gravacao.esperado_ms)
+    sidecar = {
+        "chamada_id": gravacao.chamada_id,
+        "tipo": gravacao.tipo,
+        "duracao_ms": medido,
+        "conversa_ms": gravacao.esperado_ms,
+        "aviso": aviso,
+        "canais": {"esquerdo": "origem", "direito": "destino"},
+        "bytes": made.size,
+    }
+    target.with_suffix(".json").write_text(json.dumps(sidecar, ensure_ascii=False, indent=1) + "\n")
+    return medido, aviso
 
 
 def _difference(medido: int, esperado: int | None) -> str | None:

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import FileResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
 from telefonista.calling.house import Casa, ContaAtual
-from telefonista.dialect.errors import nao_encontrado, sem_gravacao
+from telefonista.dialect.envelope import envelope
+from telefonista.dialect.errors import Motivo, nao_encontrado, sem_gravacao
 from telefonista.dialect.models import IdCaminho
 from telefonista.gravacao import queries
 from telefonista.storage.tables import Gravacao
@@ -32,9 +34,9 @@ async def of_chamada(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
 @router.get("/rec", summary="Ouvir gravação por link", responses=_AUDIO)
 async def by_link(
     casa: Casa,
-    id: Annotated[int, Query(ge=1, le=2**31 - 1)],
-    x: Annotated[str, Query(min_length=1, max_length=100)],
-    cid: Annotated[int, Query(ge=1, le=2**31 - 1)],
+    id: Annotated[int, Query(ge=1, le=2**31 - 1, description="ID da gravação.")],
+    x: Annotated[str, Query(min_length=1, max_length=100, description="Assinatura do link.")],
+    cid: Annotated[int, Query(ge=1, le=2**31 - 1, description="ID da conta.")],
 ) -> Response:
     gravacao = await casa.storage.read(queries.by_key, id, cid, x)
     if gravacao is None:
@@ -44,9 +46,26 @@ async def by_link(
 
 def _audio(folder: Path, gravacao: Gravacao) -> Response:
     """The file, with Range. One that was removed under us is no recording."""
-    path = folder / str(gravacao.conta_id) / f"{gravacao.chamada_id}.mp3"
+    path = folder / str(gravacao.conta_id) / f"{gravacao.arquivo}.mp3"
     if not path.is_file():
         raise sem_gravacao()
-    return FileResponse(
-        path, media_type="audio/mpeg", filename=f"{gravacao.chamada_id}.mp3", content_disposition_type="inline"
-    )
+    return _Audio(path, media_type="audio/mpeg", filename=path.name, content_disposition_type="inline")
+
+
+class _Audio(FileResponse):
+    """Starlette 1.10 refuses a bad Range in plain text: here it is refused in the envelope too."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
+
+        async def translate(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                refused = True
+            if not refused:
+                await send(message)
+
+        await super().__call__(scope, receive, translate)
+        if refused:
+            mensagem = "o cabeçalho Range pede um trecho que a gravação não tem: peça bytes=início-fim dentro dela"
+            await envelope(416, Motivo.INVALIDO, mensagem)(scope, receive, send)

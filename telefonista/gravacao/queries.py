@@ -1,19 +1,20 @@
 """The SQL of recordings, as functions taking a session."""
 
 import secrets
-from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from telefonista.storage.tables import Chamada, Gravacao
+from telefonista.calling.recordings import parts_of
+from telefonista.storage.tables import Chamada, Gravacao, GravacaoParte
 
 TOLERANCE_MS = 300
 
 
-def waiting(session: Session) -> Sequence[Gravacao]:
-    """Recordings whose call has ended and whose MP3 is not made yet, oldest first."""
-    return session.scalars(select(Gravacao).where(Gravacao.estado == "convertendo").order_by(Gravacao.id)).all()
+def waiting(session: Session) -> list[tuple[Gravacao, list[GravacaoParte]]]:
+    """Recordings that have ended and whose MP3 is not made yet, oldest first, with their parts."""
+    query = select(Gravacao).where(Gravacao.estado == "convertendo").order_by(Gravacao.id)
+    return [(gravacao, parts_of(session, gravacao.id)) for gravacao in session.scalars(query)]
 
 
 def set_ready(session: Session, gravacao_id: int, medido_ms: int, aviso: str | None) -> None:
@@ -32,8 +33,10 @@ def of_chamada(session: Session, conta_id: int, chamada_id: int) -> tuple[bool, 
     chamada = session.get(Chamada, chamada_id)
     if chamada is None or chamada.conta_id != conta_id:
         return False, None
-    query = select(Gravacao).where(Gravacao.chamada_id == chamada_id, Gravacao.estado == "pronta")
-    return True, session.scalars(query).one_or_none()
+    query = select(Gravacao).where(
+        Gravacao.chamada_id == chamada_id, Gravacao.tipo == "completa", Gravacao.estado == "pronta"
+    )
+    return True, session.scalars(query).first()
 
 
 def by_key(session: Session, gravacao_id: int, conta_id: int, key: str) -> Gravacao | None:

@@ -76,6 +76,11 @@ def write_wav(path: Path, pcm: bytes, *, rate: int = RATE) -> None:
         partial.unlink(missing_ok=True)
 
 
+def open_header() -> bytes:
+    """The header of a WAV whose length is not known yet: write audio behind it, then `repair_wav`."""
+    return _header(0, RATE)
+
+
 def repair_wav(path: Path) -> float:
     """Rewrite in place the header of a recording whose writer died; return its seconds.
 

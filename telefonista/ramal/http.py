@@ -8,11 +8,12 @@ from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from telefonista.calling.house import Casa, ContaAtual, House, zone_of
-from telefonista.dialect.envelope import ok
+from telefonista.dialect.envelope import documented, ok
 from telefonista.dialect.errors import nao_encontrado
 from telefonista.dialect.models import Booleano, Corpo, IdCaminho, Identificador, Telefone, Texto
-from telefonista.dialect.paging import ConsultaRelatorio, relatorio
+from telefonista.dialect.paging import ConsultaRelatorio, Relatorio, relatorio
 from telefonista.ramal import accounts, queries
+from telefonista.ramal.objeto import RamalObjeto
 from telefonista.ramal.rules import check_numero, check_senha
 from telefonista.ramal.view import ramal_object
 from telefonista.storage.tables import Ramal
@@ -53,14 +54,14 @@ class EdicaoRamal(CamposRamal):
     id: Annotated[Identificador, Field(description="ID do ramal.")]
 
 
-@router.post("/ramal", summary="Criar ramal")
+@router.post("/ramal", summary="Criar ramal", responses=documented(RamalObjeto))
 async def create(corpo: CamposRamal, casa: Casa, conta: ContaAtual) -> Response:
     ramal = await casa.storage.write(queries.create_ramal, conta.id, corpo.informados(), datetime.now(UTC))
     await accounts.push(casa, [ramal.usuario])
     return ok(_object(casa, ramal), "ramal criado com sucesso")
 
 
-@router.get("/ramal/relatorio", summary="Relatório de ramais")
+@router.get("/ramal/relatorio", summary="Relatório de ramais", responses=documented(Relatorio[RamalObjeto]))
 async def report(consulta: Annotated[ConsultaRelatorio, Query()], casa: Casa, conta: ContaAtual) -> Response:
     pagina = consulta.pagina()
     total, ramais = await casa.storage.read(
@@ -73,7 +74,7 @@ async def report(consulta: Annotated[ConsultaRelatorio, Query()], casa: Casa, co
     return ok(relatorio(total, pagina.posicao, pagina.limite, [_object(casa, ramal) for ramal in ramais]))
 
 
-@router.get("/ramal/{id}", summary="Buscar ramal")
+@router.get("/ramal/{id}", summary="Buscar ramal", responses=documented(RamalObjeto))
 async def show(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
     ramal = await casa.storage.read(queries.ramal_by_id, conta.id, id)
     if ramal is None:
@@ -81,18 +82,18 @@ async def show(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
     return ok(_object(casa, ramal))
 
 
-@router.put("/ramal/{id}", summary="Editar ramal")
+@router.put("/ramal/{id}", summary="Editar ramal", responses=documented(None))
 async def edit(id: IdCaminho, corpo: CamposRamal, casa: Casa, conta: ContaAtual) -> Response:
     return await _edit(casa, conta.id, id, corpo.informados())
 
 
-@router.put("/ramal", summary="Editar ramal (id no corpo)")
+@router.put("/ramal", summary="Editar ramal (id no corpo)", responses=documented(None))
 async def edit_by_body(corpo: EdicaoRamal, casa: Casa, conta: ContaAtual) -> Response:
     campos = corpo.informados()
     return await _edit(casa, conta.id, campos.pop("id"), campos)
 
 
-@router.delete("/ramal/{id}", summary="Remover ramal")
+@router.delete("/ramal/{id}", summary="Remover ramal", responses=documented(None))
 async def remove(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
     usuario = await casa.storage.write(queries.delete_ramal, conta.id, id)
     await accounts.push(casa, [usuario])

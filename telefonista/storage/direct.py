@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from telefonista.refusal import Refusal
@@ -25,7 +25,7 @@ def transaction(url: str, *, writes: bool = True) -> Iterator[Session]:
     """
     require(url)
     with explaining(url):
-        engine = _engine(url, writes=writes)
+        engine = _engine(_bounded(url), writes=writes)
         try:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
@@ -47,13 +47,23 @@ def explaining(url: str) -> Iterator[None]:
     """Turn a database's own refusals into Unreachable."""
     try:
         yield
-    except (OperationalError, ProgrammingError) as problem:
+    except IntegrityError:  # an answer to what the unit did, not a sick database
+        raise
+    except DatabaseError as problem:
         raise Unreachable(f"O banco de dados {shown(url)} não serve: {_said(problem)}. {_advice(problem)}") from None
 
 
 def shown(url: str) -> str:
     """The address without its password."""
     return make_url(url).render_as_string(hide_password=True)
+
+
+def _bounded(url: str) -> str:
+    """A PostgreSQL that swallows packets is given up after 10 s: libpq alone would wait for minutes."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql" and "connect_timeout" not in parsed.query:
+        parsed = parsed.update_query_dict({"connect_timeout": "10"})
+    return parsed.render_as_string(hide_password=False)
 
 
 def _said(problem: DBAPIError) -> str:

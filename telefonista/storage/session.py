@@ -63,8 +63,11 @@ class Storage:
         """Run `query(session, ...)` against a consistent snapshot. Objects returned are detached and complete."""
 
         def work() -> R:
-            with Session(self._reader_engine, expire_on_commit=False) as session:
-                return query(session, *args, **kwargs)
+            try:
+                with Session(self._reader_engine, expire_on_commit=False) as session:
+                    return query(session, *args, **kwargs)
+            except StopIteration as error:
+                raise _fit(error) from error
 
         return await self._loop.run_in_executor(self._readers, work)
 
@@ -96,24 +99,37 @@ class Storage:
             if last:
                 return
 
-    def _commit(self, units: list[Unit]) -> list[tuple[Any, BaseException | None]]:
+    def _commit(self, units: list[Unit]) -> list[tuple[Any, Exception | None]]:
         """Run the units in one transaction, each in its own savepoint. A failed commit fails them all."""
+        outcomes: list[tuple[Any, Exception | None]] = []
         try:
             with self._writer_engine.connect() as connection, connection.begin():
-                return [_run(connection, unit) for unit in units]
+                for unit in units:
+                    outcomes.append(_run(connection, unit))
+            return outcomes
         except Exception as error:
-            return [(None, error)] * len(units)
+            outcomes += [(None, error)] * (len(units) - len(outcomes))
+            return [(None, own or error) for _, own in outcomes]
 
 
-def _run(connection: Connection, unit: Unit) -> tuple[Any, BaseException | None]:
+def _run(connection: Connection, unit: Unit) -> tuple[Any, Exception | None]:
     try:
         with (
             Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as session,
             session.begin(),
         ):
             return unit(session), None
-    except Exception as error:
-        return None, error
+    except BaseException as error:  # the writer outlives whatever a unit raises
+        return None, _fit(error)
+
+
+def _fit(error: BaseException) -> Exception:
+    """What a future takes and the loop survives: StopIteration would leave its caller waiting, SystemExit end us."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    fit = RuntimeError(f"a unit of work raised {error!r}")
+    fit.__cause__ = error
+    return fit
 
 
 def _log_failure(future: asyncio.Future[Any]) -> None:
@@ -121,7 +137,7 @@ def _log_failure(future: asyncio.Future[Any]) -> None:
         log.error("a queued write failed", exc_info=error)
 
 
-def _settle(futures: list[asyncio.Future[Any]], outcomes: list[tuple[Any, BaseException | None]]) -> None:
+def _settle(futures: list[asyncio.Future[Any]], outcomes: list[tuple[Any, Exception | None]]) -> None:
     for future, (result, error) in zip(futures, outcomes, strict=True):
         if future.done():
             continue
@@ -133,7 +149,9 @@ def _settle(futures: list[asyncio.Future[Any]], outcomes: list[tuple[Any, BaseEx
 
 def _engine(url: str, *, writes: bool) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=1 if writes else _READERS)
+        # Readers see one snapshot, as SQLite's do. The ping heals what a restart of the server broke.
+        isolation = "READ COMMITTED" if writes else "REPEATABLE READ"
+        return create_engine(url, isolation_level=isolation, pool_pre_ping=True, pool_size=1 if writes else _READERS)
     options: dict[str, Any] = {"poolclass": StaticPool} if writes else {"pool_size": _READERS}
     engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, **options)
 

@@ -36,6 +36,7 @@ class Conta(Base):
     internacional: Mapped[bool] = mapped_column(default=False)
     saldo: Mapped[Decimal] = mapped_column(default=Decimal(0))
     reservado: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    retencao_dias: Mapped[int] = mapped_column(default=90, server_default="90")  # how long recordings are kept
     criada_em: Mapped[datetime]
 
 
@@ -46,6 +47,7 @@ class Chamada(Base):
     __table_args__ = (
         Index("ix_chamada_conta_criacao", "conta_id", "data_criacao", "id"),
         Index("ix_chamada_abertas", "status_geral"),
+        Index("ix_chamada_agenda", "status_geral", "agendada_para"),
     )
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))
@@ -65,6 +67,9 @@ class Chamada(Base):
     detecta_caixa_destino: Mapped[bool] = mapped_column(default=False)
     limite_segundos: Mapped[int]
     toque_segundos: Mapped[int]
+    nota: Mapped[int | None]  # 1 to 5, the last one given
+    comentario: Mapped[str | None] = mapped_column(String(1000))
+    avaliada_em: Mapped[datetime | None]
 
 
 class Perna(Base):
@@ -76,7 +81,8 @@ class Perna(Base):
     chamada_id: Mapped[int] = mapped_column(ForeignKey("chamada.id"))
     letra: Mapped[str] = mapped_column(String(4))
     leg: Mapped[str | None] = mapped_column(String(80))  # the engine's id of the leg that is, or was, this perna
-    papel: Mapped[str] = mapped_column(String(12))  # origem | destino
+    papel: Mapped[str] = mapped_column(String(14))  # origem | destino | transferencia | escuta
+    substitui: Mapped[str | None] = mapped_column(String(4))  # the perna whose place it took by a transfer
     numero: Mapped[str] = mapped_column(String(40))  # as the client gave it
     e164: Mapped[str] = mapped_column(String(40))  # or the ramal's number
     tipo: Mapped[str] = mapped_column(String(8))
@@ -142,20 +148,112 @@ class Rate(Base):
 
 
 class Gravacao(Base):
-    """The recording of a chamada: two mono sides while the call lasts, then one stereo MP3."""
+    """A recording of a chamada: parts of two mono sides while the call lasts, then one stereo MP3."""
 
     __tablename__ = "gravacao"
-    __table_args__ = (Index("ix_gravacao_estado", "estado"),)
+    __table_args__ = (
+        Index("ix_gravacao_estado", "estado"),
+        Index("ix_gravacao_chamada", "chamada_id"),
+        Index("ix_gravacao_retencao", "conta_id", "iniciada_em"),
+    )
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    chamada_id: Mapped[int] = mapped_column(ForeignKey("chamada.id"), unique=True)
+    chamada_id: Mapped[int] = mapped_column(ForeignKey("chamada.id"))
     conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))
-    estado: Mapped[str] = mapped_column(String(12))  # gravando | convertendo | pronta | falhou
+    tipo: Mapped[str] = mapped_column(String(10), default="completa", server_default="completa")  # completa | parcial
+    estado: Mapped[str] = mapped_column(String(12))  # gravando | pausada | convertendo | pronta | falhou | removida
     arquivo: Mapped[str] = mapped_column(String(200))  # relative to the recordings folder, without ending
     segredo: Mapped[str] = mapped_column(String(64))  # signs url_gravacao
     iniciada_em: Mapped[datetime]
     esperado_ms: Mapped[int | None]  # how long the parties were joined
     medido_ms: Mapped[int | None]  # how long the MP3 plays
     aviso: Mapped[str | None] = mapped_column(Text)
+
+
+class GravacaoParte(Base):
+    """A stretch of a recording without pause on one leg: a pause or a transfer begins another."""
+
+    __tablename__ = "gravacao_parte"
+    __table_args__ = (UniqueConstraint("gravacao_id", "ordem"),)
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    gravacao_id: Mapped[int] = mapped_column(ForeignKey("gravacao.id", ondelete="CASCADE"))
+    ordem: Mapped[int]
+    nome: Mapped[str] = mapped_column(String(80))  # the engine's name of it
+    lado: Mapped[str] = mapped_column(String(8))  # whose leg it is on: origem | destino
+    iniciada_em: Mapped[datetime]
+    encerrada_em: Mapped[datetime | None]
+
+
+class GravacaoAcesso(Base):
+    """Who heard a recording, and when; append-only."""
+
+    __tablename__ = "gravacao_acesso"
+    __table_args__ = (Index("ix_gravacao_acesso_gravacao", "gravacao_id"),)
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    gravacao_id: Mapped[int] = mapped_column(ForeignKey("gravacao.id", ondelete="CASCADE"))
+    momento: Mapped[datetime]
+    por: Mapped[str] = mapped_column(String(8))  # token | link
+    endereco: Mapped[str] = mapped_column(String(45))
+
+
+class Bina(Base):
+    """A number that a conta may show to others, once its owner has proved it by a code spoken in a call."""
+
+    __tablename__ = "bina"
+    __table_args__ = (UniqueConstraint("conta_id", "numero"),)
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))
+    numero: Mapped[str] = mapped_column(String(40))  # E.164
+    codigo: Mapped[str | None] = mapped_column(String(64))  # hash of the code that was spoken last
+    tentativas: Mapped[int] = mapped_column(default=0)
+    expira_em: Mapped[datetime | None]
+    confirmada_em: Mapped[datetime | None]
+    criada_em: Mapped[datetime]
+
+
+class Webhook(Base):
+    """Where a conta wants to be told of one kind of event."""
+
+    __tablename__ = "webhook"
+    conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"), primary_key=True)
+    nome: Mapped[str] = mapped_column(String(40), primary_key=True)
+    url: Mapped[str] = mapped_column(String(2000))
+    segredo: Mapped[str] = mapped_column(String(80))
+    criado_em: Mapped[datetime]
+
+
+class Entrega(Base):
+    """The outbox: a webhook to deliver, written in the transaction of what it tells."""
+
+    __tablename__ = "entrega"
+    __table_args__ = (
+        Index("ix_entrega_pendente", "estado", "proxima_em"),
+        Index("ix_entrega_ordem", "ordem", "id"),
+        Index("ix_entrega_conta", "conta_id", "id"),
+    )
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))
+    nome: Mapped[str] = mapped_column(String(40))
+    ordem: Mapped[str] = mapped_column(String(60))  # deliveries of one key keep their order, as "chamada-123"
+    corpo: Mapped[dict[str, Any]]
+    estado: Mapped[str] = mapped_column(String(10), default="pendente")  # pendente | entregue | desistiu | cancelada
+    tentativas: Mapped[int] = mapped_column(default=0)
+    criada_em: Mapped[datetime]
+    proxima_em: Mapped[datetime]
+    entregue_em: Mapped[datetime | None]
+
+
+class Tentativa(Base):
+    """One attempt to deliver; append-only."""
+
+    __tablename__ = "tentativa"
+    __table_args__ = (Index("ix_tentativa_entrega", "entrega_id", "id"),)
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    entrega_id: Mapped[int] = mapped_column(ForeignKey("entrega.id", ondelete="CASCADE"))
+    momento: Mapped[datetime]
+    url: Mapped[str] = mapped_column(String(2000))
+    status: Mapped[int | None]  # HTTP, null when nobody answered
+    erro: Mapped[str | None] = mapped_column(String(255))
+    milissegundos: Mapped[int]
 
 
 class Ramal(Base):

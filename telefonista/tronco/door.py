@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from telefonista.refusal import Refusal
 from telefonista.settings import Settings
 
 HEADER = "Operador-Key"
@@ -13,7 +14,7 @@ HEADER = "Operador-Key"
 _SECONDS = 10.0
 
 
-class DoorError(Exception):
+class DoorError(Refusal):
     """The server did not do what was asked; the text says in Portuguese what to do."""
 
 

@@ -7,11 +7,12 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from telefonista.refusal import Refusal
 from telefonista.storage.tables import Tronco
 from telefonista.tronco.rules import NovoTronco, TroncoInvalido, check
 
 
-class TroncoDesconhecido(LookupError):
+class TroncoDesconhecido(Refusal):
     """There is no trunk of this nome; the text says so in Portuguese."""
 
     def __init__(self, nome: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from telefonista.dialect.numbers import NumeroInvalido, classify
+from telefonista.refusal import Refusal
 
 CLASSES = ("fixo", "movel", "0800", "0300", "4004", "internacional")
 FORMATOS = ("e164", "e164+", "nacional", "0nacional")
@@ -19,7 +20,7 @@ _USUARIO = re.compile(r"[A-Za-z0-9._~!$&*+=-]{1,120}")
 _SENHA = re.compile(r"[\x21-\x7e]{1,120}")
 
 
-class TroncoInvalido(ValueError):
+class TroncoInvalido(Refusal):
     """The trunk cannot be kept; the text names the field and says in Portuguese what is accepted."""
 
 

@@ -9,23 +9,20 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
+from telefonista.app import Product, make_app
 from telefonista.calling.capacity import Gates
 from telefonista.calling.house import House, hash_of
 from telefonista.calling.run import Runner
-from telefonista.chamada.http import router as chamada
-from telefonista.dialect import handlers
-from telefonista.dialect.envelope import RESPOSTAS
 from telefonista.engine.fake import FakeEngine
-from telefonista.ramal.http import router as ramal
 from telefonista.settings import Settings
 from telefonista.storage.session import Storage
 from telefonista.storage.tables import Base, Conta, Rate
-
-ROUTERS: tuple[APIRouter, ...] = (chamada, ramal)
+from telefonista.tronco.carriers import Carriers
+from telefonista.tronco.http import Operador
 
 PRICES = {"ramal": "0", "fixo": "0.12", "movel": "0.35"}
 
@@ -92,12 +89,13 @@ def fake(house: House) -> FakeEngine:
 
 @pytest.fixture
 def app(house: House) -> FastAPI:
-    app = FastAPI(responses=RESPOSTAS)
-    app.state.house = house
-    for router in ROUTERS:
-        app.include_router(router)
-    handlers.install(app)
-    return app
+    """The product's own wiring: every route and middleware is the real one."""
+
+    async def stop_engine() -> None:
+        raise AssertionError("not called")
+
+    carriers = Carriers(house.storage, house.engine, Gates(1.0))
+    return make_app(Product(house, Operador("chave-do-operador", carriers), stop_engine))
 
 
 @pytest.fixture
@@ -143,6 +141,7 @@ def refused() -> Callable[..., None]:
         assert list(body) == ["status", "sucesso", "motivo", "mensagem", "dados"]
         assert (response.status_code, body["status"], body["motivo"]) == (status, status, motivo), body
         assert body["sucesso"] is False and body["dados"] is None
+        assert response.headers["access-control-allow-origin"] == "*"
         assert all(word in body["mensagem"] for word in words), body["mensagem"]
 
     return check

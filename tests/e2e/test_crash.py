@@ -16,7 +16,7 @@ async def test_the_engine_outlives_the_server(own_server: Server, own_api: Api) 
     await own_api.talking(other)
     engine = own_server.motor()["pid"]
     own_server.kill()
-    recording = own_server.home / "motor" / "spool" / "recording" / f"{call}-g-heard.wav"
+    recording = own_server.home / "motor" / "spool" / "recording" / f"{call}-g.1-heard.wav"
     before = recording.stat().st_size
     died = time.time()
     while recording.stat().st_size == before:  # the engine writes on; the next block comes in 2 s
@@ -52,7 +52,7 @@ async def test_the_server_outlives_the_engine(own_server: Server, own_api: Api) 
     call = await own_api.call("1030000021", "1030000022", gravar_audio=True)
     ringing = await own_api.call("1030000021", "1030000004")
     await own_api.talking(call)
-    spool = own_server.home / "motor" / "spool" / "recording" / f"{call}-g-heard.wav"
+    spool = own_server.home / "motor" / "spool" / "recording" / f"{call}-g.1-heard.wav"
     began = time.time()
     while spool.stat().st_size < 1000:  # the engine writes its first block after 2 s
         assert time.time() - began < 6, "nothing is recorded"

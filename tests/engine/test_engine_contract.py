@@ -1,11 +1,8 @@
 """What every engine does alike: one suite for the fake, in virtual time, and for the real one over its test network."""
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,53 +10,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from telefonista.engine.asterisk.engine import AsteriskEngine
-from telefonista.engine.asterisk.instance import Instance
-from telefonista.engine.asterisk.process import EngineProcess
-from telefonista.engine.asterisk.rede import render_sounds
 from telefonista.engine.asterisk.tree import EngineTree
-from telefonista.engine.fake import FakeEngine
-from telefonista.engine.port import By, CallerId, Destination, Engine, EngineDown, EngineError, HungUp, Leg
+from telefonista.engine.port import (
+    By,
+    CallerId,
+    Destination,
+    EngineDown,
+    EngineError,
+    HungUp,
+    Incoming,
+    Leg,
+    RamalAccount,
+)
 from telefonista.media import levels, tones
 from telefonista.media.wav import read_pcm, write_wav
 from tests.calls import clock, until
+from tests.engine.motors import PASSWORD, Motor, Telephone, fake_motor, real_motor
 from tests.virtual_time import VIRTUAL
 
 RATE = 8000
 LATE = 0.35  # how much later than told something may happen in real time, seconds
-Put = Callable[[], Awaitable[list[str]]]
-
-
-@dataclass
-class Motor:
-    """An engine under test, and what only its kind can tell or do."""
-
-    engine: Engine
-    folder: Path
-    leftovers: Put
-    crash: Callable[[], Awaitable[None]]
-    calls: int = 0
-
-    def dial(self, numero: str, *, ring: int = 10, limit: int = 60, **more: Any) -> Any:
-        self.calls += 1
-        return self.engine.dial(
-            Destination("rede", numero=numero),
-            id=more.pop("id", f"t{self.calls}-a"),
-            bina=CallerId("4832830151", "Telefonista"),
-            ring_seconds=ring,
-            limit_seconds=limit,
-            **more,
-        )
-
-    async def clean(self) -> None:
-        """Nothing is left, ours or the test network's, within 3 s.
-
-        Asked again every 50 ms: no engine tells when the far end of a call is gone.
-        """
-        deadline = clock() + 3.0
-        while (left := await self.leftovers()) and clock() < deadline:
-            await until(clock() + 0.05)
-        assert left == []
 
 
 @pytest.fixture(scope="module", params=["fake", "real"])
@@ -73,53 +43,16 @@ def anyio_backend(kind: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-async def module_motor(
-    kind: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> AsyncIterator[Motor]:
-    folder = tmp_path_factory.mktemp(kind)
-    maker = _fake(folder) if kind == "fake" else _real(folder, request.getfixturevalue("engine_tree"))
-    async with maker as motor:
+def tree(kind: str, request: pytest.FixtureRequest) -> EngineTree | None:
+    """The real engine's files; not asked for where only the fake is tested."""
+    return request.getfixturevalue("engine_tree") if kind == "real" else None
+
+
+@pytest.fixture(scope="module")
+async def module_motor(tree: EngineTree | None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Motor]:
+    folder = tmp_path_factory.mktemp("motor")
+    async with fake_motor(folder) if tree is None else real_motor(folder, tree) as motor:
         yield motor
-
-
-@asynccontextmanager
-async def _fake(folder: Path) -> AsyncIterator[Motor]:
-    engine = FakeEngine(folder=folder)
-
-    async def leftovers() -> list[str]:
-        return engine.leftovers()
-
-    async def crash() -> None:
-        engine.crash()
-        asyncio.get_running_loop().call_later(1.0, lambda: tasks.append(asyncio.create_task(engine.restart())))
-
-    tasks: list[asyncio.Task[None]] = []
-    yield Motor(engine, folder, leftovers, crash)
-    assert engine.leftovers() == []
-
-
-@asynccontextmanager
-async def _real(folder: Path, tree: EngineTree) -> AsyncIterator[Motor]:
-    instance = Instance(folder / "motor", "127.0.0.1", 18_060, (28_000, 28_999))
-    instance.prepare()
-    await render_sounds(tree.espeak, instance.sounds)
-    process = EngineProcess(instance, tree)
-    engine = AsteriskEngine(process)
-
-    async def leftovers() -> list[str]:
-        found: list[str] = []
-        for what, label in (("channels", "name"), ("bridges", "id")):
-            found += [f"{what} {item[label]}" for item in await engine._switch.call("GET", f"/{what}")]
-        return found + [task.get_name() for task in engine._switch._tasks]
-
-    async def crash() -> None:
-        os.kill(process.running.pid, signal.SIGKILL)
-
-    await engine.start()
-    try:
-        yield Motor(engine, folder, leftovers, crash)
-    finally:
-        await engine.stop()
 
 
 @pytest.fixture
@@ -447,6 +380,95 @@ async def test_keys(motor: Motor) -> None:
             await leg.keys(3.0)
 
 
+# -- telephones of ours --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def telephone(motor: Motor) -> AsyncIterator[Telephone]:
+    """A telephone of ramal 4000, and of a ramal with none before and after."""
+    await motor.engine.put_ramal(RamalAccount("4000c1", PASSWORD, "4000", "Ana"))
+    assert motor.engine.devices("4000c1") == ()
+    async with motor.telephone("4000c1") as telephone:
+        await listed(motor, 1)
+        yield telephone
+    await listed(motor, 0)
+    await motor.engine.remove_ramal("4000c1")
+
+
+async def listed(motor: Motor, number: int) -> None:
+    """Until so many devices are registered, at most 3 s; the port has no event for it."""
+    deadline = clock() + 3.0
+    while len(motor.engine.devices("4000c1")) != number and clock() < deadline:
+        await until(clock() + 0.02)
+    assert len(motor.engine.devices("4000c1")) == number
+
+
+async def test_a_telephone_is_reached_by_its_device(motor: Motor, telephone: Telephone) -> None:
+    (device,) = motor.engine.devices("4000c1")
+    dial = motor.engine.dial(device, id="u-a", bina=CallerId("4001"), ring_seconds=5, limit_seconds=30)
+    async with asyncio.timeout(5), dial as leg:
+        await leg.answered()
+        assert leg.ringing.done()
+
+
+async def test_nobody_takes_calls(motor: Motor, telephone: Telephone) -> None:
+    motor.engine.on_incoming(None)  # type: ignore[arg-type]  # as before anybody said so
+    assert await (await telephone.call("190")).refused() == 503
+
+
+async def test_an_incoming_call_is_answered(motor: Motor, telephone: Telephone) -> None:
+    taken: asyncio.Queue[Incoming] = asyncio.Queue()
+
+    async def take(call: Incoming) -> None:
+        await call.leg.ring()
+        await call.leg.answer()
+        await taken.put(call)
+
+    motor.engine.on_incoming(take)
+    async with asyncio.timeout(8):
+        line = await telephone.call("1130002000")
+        call = await taken.get()
+        assert (call.door, call.endpoint, call.dialled) == ("ramal", "4000c1", "1130002000")
+        assert call.leg.up.done()
+        await line.hang_up()
+        await asyncio.wait({call.leg.gone})
+    hangup = call.leg.gone.result()
+    assert (hangup.cause, hangup.sip, hangup.by) == (16, None, By.FAR)
+
+
+async def test_a_caller_gives_up(motor: Motor, telephone: Telephone) -> None:
+    taken: asyncio.Queue[Incoming] = asyncio.Queue()
+
+    async def take(call: Incoming) -> None:
+        await call.leg.ring()
+        await taken.put(call)
+
+    motor.engine.on_incoming(take)
+    async with asyncio.timeout(8):
+        line = await telephone.call("190")
+        call = await taken.get()
+        await line.hang_up()
+        with pytest.raises(HungUp) as caught:
+            await call.leg.answered()
+    assert caught.value.by is By.FAR and not call.leg.up.done()
+
+
+async def test_an_incoming_call_is_refused(motor: Motor, telephone: Telephone) -> None:
+    async def refuse(call: Incoming) -> None:
+        call.leg.hang_up(cause=17)
+
+    motor.engine.on_incoming(refuse)
+    assert await (await telephone.call("190")).refused() == 486
+
+
+async def test_a_handler_that_fails_refuses(motor: Motor, telephone: Telephone) -> None:
+    async def fail(call: Incoming) -> None:
+        raise ZeroDivisionError
+
+    motor.engine.on_incoming(fail)
+    assert await (await telephone.call("190")).refused() == 500
+
+
 # -- who is there --------------------------------------------------------------------------------------------------
 
 
@@ -514,7 +536,8 @@ async def test_a_crash_ends_every_leg(motor: Motor) -> None:
             await up.limit(5)
     async with asyncio.timeout(10):
         await again.wait()
-    assert motor.engine.alive()
+        while not motor.engine.alive():  # it is a moment after on_up, and nobody tells
+            await until(clock() + 0.02)
     with suppress(HungUp):
         async with asyncio.timeout(5), motor.dial("1030000021") as leg:
             await leg.answered()

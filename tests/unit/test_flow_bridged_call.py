@@ -7,7 +7,7 @@ import pytest
 
 from telefonista.calling.legs import Desk
 from telefonista.calling.pedido import Pedido
-from telefonista.calling.talk import talk
+from telefonista.calling.talk import conversation
 from telefonista.engine.fake import Behaviour, FakeEngine
 from telefonista.engine.port import EngineDown
 from tests.calls import Desktop, clock, pedido, until
@@ -77,7 +77,7 @@ async def test_recording_holds_both(desktop: Desktop) -> None:
     desktop.engine.behaviour(B, answer=2.0, hang_up=30.0)
     await desktop.call(pedido(A, B, gravar=True))
     (recording,) = desktop.engine.recordings.values()
-    assert recording.name == "1-g" and recording.who == {"1-a"} and recording.seconds == pytest.approx(30, abs=0.1)
+    assert recording.name == "1-g1.1" and recording.who == {"1-a"} and recording.seconds == pytest.approx(30, abs=0.1)
 
 
 async def test_they_hear_each_other_and_nobody_else(desktop: Desktop) -> None:
@@ -306,7 +306,7 @@ async def test_a_conversation_is_taken_up_again(desktop: Desktop) -> None:
         found = await desk.engine.survivors()
         desk.journal.watch("a", found["1-a"])
         desk.journal.watch("b", found["1-b"])
-        return await talk(desk, wish, found["1-a"], found["1-b"], talked=100.0)
+        return await conversation(desk, wish, found["1-a"], found["1-b"], talked=100.0)
 
     journal = desktop.start(pedido(A, B), flow=resume)
     await until(1.0)

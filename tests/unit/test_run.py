@@ -93,3 +93,17 @@ async def test_a_call_cancelled_while_its_ending_is_written_keeps_its_outcome(de
     await desktop.runner.end_all()
     assert journal.endings in (["ocupado"], ["encerrada"])
     await desktop.clean()
+
+
+async def test_a_record_that_cannot_be_written_ends_the_call_all_the_same(desktop: Desktop) -> None:
+    async def flow(desk: Desk, wish: Pedido) -> str:
+        async def broken(desfecho: str) -> bool:
+            raise OSError("disk full")
+
+        desk.journal.finish = broken  # type: ignore[method-assign]
+        return "destino desligou"
+
+    journal = desktop.start(WISH, flow=flow)
+    await desktop.runner.drain(LONG)
+    await desktop.clean()
+    assert journal.endings == []

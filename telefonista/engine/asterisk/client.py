@@ -15,6 +15,8 @@ from telefonista.engine.port import EngineDown, EngineError
 log = structlog.get_logger()
 
 APP = "telefonista"
+CONTACTS_APP = "telefonista-contatos"
+"""Subscribed to all endpoints, which repeats the events of all channels too: so it is apart and hears contacts only."""
 COMMAND_SECONDS = 5.0
 HEARTBEAT_SECONDS = 2.0
 DEAF_SECONDS = 2.5
@@ -28,10 +30,10 @@ EVENTS = (
     "ChannelDestroyed",
     "ChannelDtmfReceived",
     "PlaybackFinished",
-    "ContactStatusChange",
     "ChannelUserevent",
     "ApplicationReplaced",
 )
+CONTACT_EVENTS = ("ContactStatusChange", "ApplicationReplaced")
 
 Event = dict[str, Any]
 
@@ -63,6 +65,8 @@ class AriClient:
     ) -> Any:
         """One command; returns the decoded answer or None. Raises AriError (the engine said no) or EngineDown."""
         what = f"{method} {path}"
+        if self._http.closed:
+            raise EngineDown(f"{what}: the engine is gone")
         try:
             async with self._http.request(
                 method,
@@ -90,15 +94,15 @@ class AriClient:
         url = f"{self._url}/events"
         try:
             async with self._http.ws_connect(
-                url, params={"app": APP, "subscribeAll": "false"}, max_msg_size=0, autoping=True
+                url, params={"app": f"{APP},{CONTACTS_APP}", "subscribeAll": "false"}, max_msg_size=0, autoping=True
             ) as socket:
                 pulse = _Pulse(self)
                 reader = asyncio.create_task(_read(socket, on_event, pulse), name="engine-events")
                 beat = asyncio.create_task(pulse.run(reader), name="engine-heartbeat")
                 try:
-                    await self.call(
-                        "PUT", f"/applications/{APP}/eventFilter", body={"allowed": [{"type": name} for name in EVENTS]}
-                    )
+                    for app, names in ((APP, EVENTS), (CONTACTS_APP, CONTACT_EVENTS)):
+                        allowed = [{"type": name} for name in names]
+                        await self.call("PUT", f"/applications/{app}/eventFilter", body={"allowed": allowed})
                     await on_connected()
                     done, _ = await asyncio.wait({reader, beat}, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:

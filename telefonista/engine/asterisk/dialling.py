@@ -9,7 +9,7 @@ from typing import Any
 from telefonista.engine.asterisk.client import APP, AriError
 from telefonista.engine.asterisk.legs import AriLeg
 from telefonista.engine.asterisk.switch import Switch
-from telefonista.engine.port import Bridge, CallerId, Destination, EngineDown, EngineError, Leg
+from telefonista.engine.port import Bridge, By, CallerId, Destination, EngineDown, EngineError, Leg
 
 _STAGE_SECONDS = 5.0
 
@@ -72,7 +72,10 @@ async def _create(switch: Switch, leg: AriLeg, to: Destination, variables: dict[
         leg.name = made["name"]
     except AriError as error:
         # 500 "Allocation failed": nobody is registered there, or the trunk does not exist.
-        leg.lost(datetime.now(UTC), cause=20 if error.status == 500 else 41)
+        if error.status == 500:
+            leg.lost(datetime.now(UTC), 20, By.US)
+        else:
+            leg.lost(datetime.now(UTC))
     except EngineDown:
         leg.lost(datetime.now(UTC))
         raise
@@ -89,6 +92,8 @@ class AriBridge:
     async def add(self, leg: Leg) -> None:
         if leg.id in self._members:
             return
+        for other in self._switch.bridges.values():
+            other._members.discard(leg.id)  # the engine moves it
         try:
             # Without the inhibition a leg that is not answered yet shows the other's identity.
             await self._switch.call(
@@ -142,3 +147,33 @@ async def _close_bridge(switch: Switch, id: str, creation: "asyncio.Task[Any] | 
         await asyncio.wait({creation})  # a DELETE that overtakes the POST would leave the bridge behind
     with suppress(EngineError):
         await switch.call("DELETE", f"/bridges/{id}")
+
+
+@asynccontextmanager
+async def spy(switch: Switch, on: Leg, *, to: Leg, id: str, whisper: bool) -> AsyncIterator[None]:
+    """See Engine.spy. `out` is what the spied leg hears; its recording by another leg stays free of it (22.10.1)."""
+    ear = AriLeg(switch, f"{id}-ear")
+    switch.add(ear)
+    async with bridge(switch, to, id=id) as room:
+        try:
+            ear.made = switch.spawn(
+                switch.call(
+                    "POST",
+                    f"/channels/{on.id}/snoop/{ear.id}",
+                    spy="both",
+                    whisper="out" if whisper else "none",
+                    app=APP,
+                ),
+                f"create {ear.id}",
+            )
+            try:
+                await asyncio.shield(ear.made)
+            except AriError:
+                await asyncio.wait({on.gone}, timeout=1.0)
+                raise (on.gone.result() if on.gone.done() else EngineError(f"cannot listen to {on.id}")) from None
+            async with asyncio.timeout(_STAGE_SECONDS):
+                await ear.until(ear.staged)
+            await room.add(ear)
+            yield
+        finally:
+            ear.hang_up()

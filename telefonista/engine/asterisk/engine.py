@@ -10,7 +10,7 @@ import structlog
 
 from telefonista.engine.asterisk import ctl, dialling, recording, witness
 from telefonista.engine.asterisk.accounts import Accounts
-from telefonista.engine.asterisk.client import AriClient, Event
+from telefonista.engine.asterisk.client import APP, CONTACTS_APP, AriClient, AriError, Event
 from telefonista.engine.asterisk.conf import bloqueios
 from telefonista.engine.asterisk.contacts import Contacts
 from telefonista.engine.asterisk.legs import AriLeg, moment
@@ -19,6 +19,7 @@ from telefonista.engine.asterisk.security import tail_failures
 from telefonista.engine.asterisk.switch import Switch
 from telefonista.engine.port import (
     Bridge,
+    By,
     CallerId,
     Destination,
     Ending,
@@ -114,8 +115,7 @@ class AsteriskEngine:
             await asyncio.wait({asyncio.shield(self._process.changed())}, timeout=_RECONNECT_SECONDS)
 
     async def _on_connected(self) -> None:
-        for source in ("endpoint:PJSIP",):
-            await self._switch.call("POST", "/applications/telefonista/subscription", eventSource=source)
+        await self._switch.call("POST", f"/applications/{CONTACTS_APP}/subscription", eventSource="endpoint:PJSIP")
         await self._contacts.reload(self._process.instance.ctl)
         await self._reconcile()
         if self._up is not None:
@@ -162,7 +162,7 @@ class AsteriskEngine:
         self._switch.add(leg)
         leg.take(event)
         if self._incoming is None or not args or args[0] not in ("ramal", "entrada"):
-            leg.hang_up(cause=34)
+            self._switch.spawn(self._refuse(leg), f"refuse {leg.id}")
             return
         call = Incoming(
             leg=leg,
@@ -172,11 +172,24 @@ class AsteriskEngine:
             caller=CallerId(channel["caller"]["number"], channel["caller"]["name"]),
             at=moment(event),
         )
-        self._switch.spawn(self._serve(call), f"incoming {leg.id}")
+        self._switch.spawn(self._serve(leg, call), f"incoming {leg.id}")
 
-    async def _serve(self, call: Incoming) -> None:
+    async def _follow(self, leg: AriLeg) -> None:
+        """Hear of the end of a channel we did not create: without it the events stop when it leaves the application."""
+        try:
+            await self._switch.call("POST", f"/applications/{APP}/subscription", eventSource=f"channel:{leg.id}")
+        except AriError:
+            leg.lost(datetime.now(UTC), 16, By.FAR)  # the caller was faster
+
+    async def _refuse(self, leg: AriLeg) -> None:
+        with suppress(EngineDown):
+            await self._follow(leg)
+        leg.hang_up(cause=34)
+
+    async def _serve(self, leg: AriLeg, call: Incoming) -> None:
         assert self._incoming is not None
         try:
+            await self._follow(leg)
             await self._incoming(call)
         except Exception:
             log.exception("incoming call was not handled", leg=call.leg.id)
@@ -211,9 +224,12 @@ class AsteriskEngine:
     def bridge(self, *legs: Leg, id: str) -> AbstractAsyncContextManager[Bridge]:
         return dialling.bridge(self._switch, *legs, id=id)
 
-    def record(self, leg: Leg, name: str) -> AbstractAsyncContextManager[Recording]:
+    def record(self, leg: Leg, name: str, *, running: bool = False) -> AbstractAsyncContextManager[Recording]:
         assert isinstance(leg, AriLeg)
-        return recording.record(self._switch, self._process.instance.ctl, leg, self.recording(name))
+        return recording.record(self._switch, self._process.instance.ctl, leg, self.recording(name), running=running)
+
+    def spy(self, on: Leg, *, to: Leg, id: str, whisper: bool) -> AbstractAsyncContextManager[None]:
+        return dialling.spy(self._switch, on, to=to, id=id, whisper=whisper)
 
     def recording(self, name: str) -> recording.MixRecording:
         return recording.MixRecording(self._process.instance.recording, name)

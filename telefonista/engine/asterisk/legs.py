@@ -77,10 +77,10 @@ class AriLeg:
             by, sip = By.US, None  # the code the engine gives here is its own invention
         elif soft is not None:
             by = By.ENGINE
-        elif self._request is None and self.up.done() and not self._asked:
-            by = By.LIMIT
         elif self._request is None and self._asked:
             by = By.US
+        elif self._request is None and sip is None:
+            by = By.LIMIT  # nobody asked for this end
         else:
             by = By.FAR
         self.gone.set_result(HungUp(self, int(cause), sip, by, moment(event)))
@@ -154,11 +154,22 @@ class AriLeg:
             await self.command("POST", "/play", media=f"sound:{sound.with_suffix('')}", playbackId=playback)
             event = await self.until(finished)
             if event["playback"]["state"] == "failed":
+                if await self._really_gone():  # a hang-up fails the playback first
+                    raise self.gone.result()
                 raise EngineError(f"{sound.name} cannot be played")
         finally:
             self._switch.forget(playback)
             if not finished.done() and not self.gone.done():
                 self._switch.later("DELETE", f"/playbacks/{playback}")
+
+    async def hear_busy(self, seconds: float) -> None:
+        playback = uuid4().hex
+        await self.command("POST", "/play", media="tone:busy;tonezone=br", playbackId=playback)
+        await asyncio.wait({self.gone}, timeout=seconds)
+        if not self.gone.done():
+            # Awaited: a channel that is hung up while it plays leaves a warning in the engine's log (22.10.1).
+            with suppress(EngineError):
+                await self._switch.call("DELETE", f"/playbacks/{playback}")
 
     def hang_up(self, *, cause: int = 16) -> None:
         if not self._asked and not self.gone.done():

@@ -12,7 +12,7 @@ from telefonista.engine.fake.legs import FakeLeg
 from telefonista.engine.port import Leg
 from telefonista.media.levels import Samples
 from telefonista.media.tones import BRAZIL_HZ, silence, sine
-from telefonista.media.wav import write_wav
+from telefonista.media.wav import RATE, read_pcm, write_wav
 
 if TYPE_CHECKING:
     from telefonista.engine.fake.engine import FakeEngine
@@ -56,6 +56,9 @@ def hearing(leg: FakeLeg) -> frozenset[str]:
     if leg.gone.done() or not (leg.up.done() or leg.incoming):
         return frozenset()
     heard = {RINGBACK} if leg.ringback else set()
+    heard |= {spy.id for spy, whisper in leg.spies.items() if whisper}
+    for target in leg.spied():
+        heard |= {target.id, *(other for other in hearing(target) if other != leg.id)}
     for other in leg.bridge.members.values() if leg.bridge is not None else ():
         if other is leg:
             continue
@@ -73,6 +76,7 @@ class _Part:
     since: float
     heard: frozenset[float]
     said: frozenset[float]
+    played: tuple[Path, float] | None = None
 
 
 class FakeRecording:
@@ -96,7 +100,7 @@ class FakeRecording:
         self.who |= {other.id for other in others}
         heard = frozenset(other.hertz for other in others) | ({BRAZIL_HZ} if RINGBACK in hearing(leg) else set())
         said = frozenset({leg.hertz} if leg.up.done() or leg.early else ())
-        self._parts.append(_Part(now, heard, said))
+        self._parts.append(_Part(now, heard, said, leg.playing))
 
     def close(self, now: float) -> None:
         """Write the files, once."""
@@ -107,11 +111,11 @@ class FakeRecording:
         if self._writes:
             ends = [part.since for part in self._parts[1:]] + [now]
             lengths = [end - part.since for part, end in zip(self._parts, ends, strict=True)]
-            for path, sides in (
-                (self.heard, [part.heard for part in self._parts]),
-                (self.said, [part.said for part in self._parts]),
-            ):
-                sounds = [_sound(hertz, seconds) for hertz, seconds in zip(sides, lengths, strict=True)]
+            heard, said = [], []
+            for part, seconds in zip(self._parts, lengths, strict=True):
+                heard.append(_tones(part.heard, seconds) + _played(part, seconds))
+                said.append(_tones(part.said, seconds))
+            for path, sounds in ((self.heard, heard), (self.said, said)):
                 write_wav(path, np.concatenate(sounds).astype("<i2").tobytes())
         self._ended.set()
 
@@ -121,7 +125,16 @@ class FakeRecording:
                 await self._ended.wait()
 
 
-def _sound(hertz: frozenset[float], seconds: float) -> Samples:
+def _played(part: _Part, seconds: float) -> Samples:
+    rest = silence(seconds)
+    if part.played is not None:
+        path, since = part.played
+        samples = np.frombuffer(read_pcm(path), "<i2")[round((part.since - since) * RATE) :][: len(rest)]
+        rest[: len(samples)] = samples
+    return rest
+
+
+def _tones(hertz: frozenset[float], seconds: float) -> Samples:
     mixed = silence(seconds)
     for frequency in hertz - {0}:
         mixed = mixed + sine(frequency, seconds)

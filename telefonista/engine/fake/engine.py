@@ -1,7 +1,7 @@
 """FakeEngine: the port's Engine in memory; used by tests, and by whoever tries a flow without an engine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,7 +52,8 @@ class FakeEngine:
         self.blocked: tuple[str, ...] = ()
         self.dialled: list[tuple[str, Destination, CallerId]] = []  # leg id, where to, who it shows
         self._folder = folder
-        self._down = False
+        self.reconnects = 0
+        self._down, self._admits = False, True
         self._numbers: dict[str, Behaviour] = {}
         self._devices: dict[str, dict[str, Behaviour]] = {}
         self._taken: dict[str, FakeLeg] = {}  # running recordings' legs, by name
@@ -99,16 +100,18 @@ class FakeEngine:
 
     def crash(self) -> None:
         """The engine dies: every leg is gone, commands raise EngineDown until `restart`."""
-        self._down = True
+        self._down, self._admits = True, False
+        self.reconnects += 1
         for leg in list(self.legs.values()):
             leg.end(41, None, By.ENGINE)
         self.bridges.clear()
 
     async def restart(self) -> None:
-        """The engine is up again, empty."""
+        """The engine is up again, empty; as ever, calls are admitted once the handler of `on_up` is through."""
         self._down = False
         if self._up is not None:
             await self._up()
+        self._admits = True
 
     def hears(self, listener: Leg, speaker: Leg) -> bool:
         """Whether one leg hears another right now."""
@@ -192,7 +195,7 @@ class FakeEngine:
     # -- the port: calls --------------------------------------------------------------------------------------------
 
     def alive(self) -> bool:
-        return not self._down
+        return self._admits
 
     def dial(
         self,
@@ -205,7 +208,8 @@ class FakeEngine:
         heard_in: Bridge | None = None,
         labels: dict[str, str] | None = None,
     ) -> AbstractAsyncContextManager[Leg]:
-        self._check()
+        if not self._admits:
+            raise EngineDown("the fake engine is not ready")
         return self._dial(to, id, bina, ring_seconds, limit_seconds, heard_in)
 
     @asynccontextmanager
@@ -262,7 +266,21 @@ class FakeEngine:
                 self.bridges.pop(id, None)
                 self.heard_anew()
 
-    def record(self, leg: Leg, name: str) -> AbstractAsyncContextManager[Recording]:
+    @asynccontextmanager
+    async def spy(self, on: Leg, *, to: Leg, id: str, whisper: bool) -> AsyncIterator[None]:
+        assert isinstance(on, FakeLeg)
+        assert isinstance(to, FakeLeg)
+        await on.command()
+        await to.command()
+        on.spies[to] = whisper
+        self.heard_anew()
+        try:
+            yield
+        finally:
+            on.spies.pop(to, None)
+            self.heard_anew()
+
+    def record(self, leg: Leg, name: str, *, running: bool = False) -> AbstractAsyncContextManager[Recording]:
         return self._record(leg, name)
 
     @asynccontextmanager
@@ -286,6 +304,13 @@ class FakeEngine:
     async def survivors(self) -> dict[str, Leg]:
         await self.trip()
         return dict(self.legs)
+
+    async def close_bridges(self, keep: Collection[str]) -> None:
+        await self.trip()
+        for id in [id for id in self.bridges if id not in keep]:
+            for member in list(self.bridges[id].members.values()):
+                self.bridges[id].drop(member)
+            del self.bridges[id]
 
     async def endings(self, leg_ids: Sequence[str]) -> dict[str, Ending]:
         return {id: self._endings[id] for id in leg_ids if id in self._endings}

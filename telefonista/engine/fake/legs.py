@@ -30,13 +30,18 @@ class FakeLeg:
         self.hertz = 0
         self.bridge: FakeBridge | None = None
         self.ringback = False  # it is given the ringing tone by `hearing_ringback`
-        self.playing: Path | None = None
+        self.playing: tuple[Path, float] | None = None  # the file, and since when by the loop's clock
+        self.spies: dict[FakeLeg, bool] = {}  # who listens to this leg, and whether it is whispered to
         self.told_ringing = False  # an incoming leg was told 180
         self._engine = engine
         self._keys: asyncio.Queue[str] = asyncio.Queue()
         self._asked = False
         self._timers: list[asyncio.TimerHandle] = []
         self._limit: asyncio.TimerHandle | None = None
+
+    def spied(self) -> "list[FakeLeg]":
+        """The legs that this one listens to."""
+        return [other for other in self._engine.legs.values() if self in other.spies]
 
     # -- the far end ------------------------------------------------------------------------------------------------
 
@@ -170,6 +175,10 @@ class FakeLeg:
             self.ringback = False
             self._engine.heard_anew()
 
+    async def hear_busy(self, seconds: float) -> None:
+        await self.command()
+        await asyncio.wait({self.gone}, timeout=seconds)
+
     async def play(self, sound: Path) -> None:
         await self.command()
         try:
@@ -177,11 +186,13 @@ class FakeLeg:
                 seconds = pcm.seconds
         except (OSError, BadAudio) as problem:
             raise EngineError(f"{sound.name} cannot be played") from problem
-        self.playing = sound
+        self.playing = sound, asyncio.get_running_loop().time()
+        self._engine.heard_anew()
         try:
             await asyncio.wait({self.gone}, timeout=seconds)
         finally:
             self.playing = None
+            self._engine.heard_anew()
         if self.gone.done():
             raise self.gone.result()
 

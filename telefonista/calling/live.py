@@ -1,0 +1,69 @@
+"""A call under way as others may act on it: who talks, what is wished of it, who listens in. Kept by the runner."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from telefonista.calling.pedido import PernaPedido
+from telefonista.engine.port import Leg
+
+Papel = Literal["origem", "destino"]
+
+
+class NotTalking(Exception):
+    """The call is not in conversation: nothing was done."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Release one party and put `perna` in its place; the other hears it ringing."""
+
+    sai: Papel
+    perna: PernaPedido
+    refer: Leg | None = None  # the leg that asked by its own transfer key, to be told how it went
+
+
+class Live:
+    """One running call. Its facts are in the rows; here is only what can be commanded."""
+
+    def __init__(self) -> None:
+        self.parties: tuple[Leg, Leg] | None = None  # origem's and destino's
+        self.wish: asyncio.Future[Transfer] | None = None
+        self._guests: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def talking(self, a: Leg, b: Leg) -> Iterator["asyncio.Future[Transfer]"]:
+        """While inside, the call can be transferred and listened to; yields the wish to wait for."""
+        self.parties, self.wish = (a, b), asyncio.get_running_loop().create_future()
+        try:
+            yield self.wish
+        finally:
+            self.parties = self.wish = None
+
+    def transfer(self, wish: Transfer) -> None:
+        """Ask for a transfer. Raises NotTalking when there is no conversation or another transfer is under way."""
+        if self.wish is None or self.wish.done():
+            raise NotTalking
+        self.wish.set_result(wish)
+
+    def leg_of(self, papel: Papel) -> Leg:
+        """The leg that talks in this role now. Raises NotTalking."""
+        if self.parties is None:
+            raise NotTalking
+        return self.parties[0 if papel == "origem" else 1]
+
+    def attend(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a guest's part beside the call; it ends with the call at the latest."""
+        task = asyncio.create_task(work, name=name)
+        self._guests.add(task)
+        task.add_done_callback(self._guests.discard)
+
+    async def dismiss_guests(self) -> None:
+        """End every guest's part and wait until each has let go of its leg."""
+        guests = set(self._guests)
+        for task in guests:
+            task.cancel()
+        if guests:
+            await asyncio.wait(guests)
