@@ -15,8 +15,11 @@ from telefonista.calling.capacity import Gates
 from telefonista.calling.house import House
 from telefonista.calling.recovery import recover
 from telefonista.calling.run import Runner
+from telefonista.chamada.escuta import router as escuta
 from telefonista.chamada.http import router as chamada
 from telefonista.chamada.keypad import Keypad
+from telefonista.chamada.tell import tellers
+from telefonista.chamada.transfer import router as transfer
 from telefonista.conta import queries as contas
 from telefonista.dialect import handlers
 from telefonista.dialect.envelope import RESPOSTAS
@@ -28,6 +31,8 @@ from telefonista.engine.asterisk.process import EngineProcess
 from telefonista.engine.asterisk.rede import render_sounds
 from telefonista.gravacao.convert import Converter
 from telefonista.gravacao.http import router as gravacao
+from telefonista.net.guarded import Guarded
+from telefonista.outbox.deliver import Deliverer
 from telefonista.ramal import accounts
 from telefonista.ramal.guard import Guard
 from telefonista.ramal.http import router as ramal
@@ -40,6 +45,7 @@ from telefonista.tronco import door
 from telefonista.tronco.carriers import Carriers
 from telefonista.tronco.http import Operador
 from telefonista.tronco.http import router as operador
+from telefonista.webhook.http import router as webhook
 
 log = structlog.get_logger()
 
@@ -65,6 +71,7 @@ class Product:
     house: House
     operador: Operador
     stop_engine: Callable[[], Awaitable[None]]
+    webhook_changed: Callable[[int], None] = lambda conta_id: None
 
 
 def make_app(product: Product) -> FastAPI:
@@ -78,7 +85,8 @@ def make_app(product: Product) -> FastAPI:
         responses=RESPOSTAS,
     )
     app.state.house, app.state.operador = product.house, product.operador
-    for router in (gravacao, chamada, ramal, operador, saude, docs):
+    app.state.webhook_changed = product.webhook_changed
+    for router in (gravacao, escuta, transfer, chamada, ramal, webhook, operador, saude, docs):
         app.include_router(router)
     app.add_middleware(Metered)
     handlers.install(app)
@@ -99,7 +107,10 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
         await storage.write(contas.ensure_first, first_token(settings), settings.test_credit, datetime.now(UTC))
         async with _engine(settings, progress) as engine, AsyncExitStack() as stack:
             gates = Gates(settings.trunk_wait_seconds)
-            runner = Runner(engine, storage, gates)
+            http = Guarded(internal=settings.internal_urls)
+            stack.push_async_callback(http.close)
+            deliverer = Deliverer(storage, http)
+            runner = Runner(engine, storage, gates, tellers(settings.base_url, deliverer.nudge))
             house = House(settings, storage, engine, runner)
             carriers = Carriers(storage, engine, gates)
             guard = Guard(storage, engine.block)
@@ -117,9 +128,14 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
             engine.on_suspect(guard.suspect)
             await guard.restore()
             await engine.start()
-            for name, work in (("gravacoes", converter.run()), ("bloqueios", guard.run())):
+            for name, work in (
+                ("gravacoes", converter.run()),
+                ("bloqueios", guard.run()),
+                ("webhooks", deliverer.run()),
+            ):
                 stack.push_async_callback(_end, asyncio.create_task(work, name=name))
-            yield Product(house, Operador(door.make_key(settings.home), carriers), engine.stop)
+            operator = Operador(door.make_key(settings.home), carriers)
+            yield Product(house, operator, engine.stop, deliverer.webhook_changed)
     finally:
         await storage.close()
 

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     test_network: bool = True  # the numbers of DDD 10 that behave
     test_credit: Decimal = Field(Decimal("1000.00"), ge=0, le=1_000_000_000)  # R$ that the first conta starts with
     trunk_wait_seconds: int = Field(10, ge=0, le=60)  # how long a call waits for a place in a full trunk
+    internal_urls: bool = False  # webhooks and audio may lead to loopback and private addresses: development only
     drain_seconds: int = Field(30, ge=0, le=3600)  # how long the first Ctrl-C waits for calls in progress
     log_format: Literal["text", "json"] = "text"
     mask_numbers: bool = False  # telephone numbers in the log as 4832****51

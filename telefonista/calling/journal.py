@@ -6,7 +6,7 @@ from typing import Any
 
 from telefonista.calling import recordings, records
 from telefonista.calling.pedido import PernaPedido
-from telefonista.calling.records import Fact
+from telefonista.calling.records import SILENT, Fact, Tellers
 from telefonista.engine.port import By, HungUp, Leg
 from telefonista.storage.session import Storage
 
@@ -16,8 +16,8 @@ _LAST_WORDS_SECONDS = 6.0
 class Journal:
     """Writes what happens to one chamada. Facts are queued in the order they happened; `finish` comes last."""
 
-    def __init__(self, storage: Storage, chamada_id: int) -> None:
-        self._storage = storage
+    def __init__(self, storage: Storage, chamada_id: int, tellers: Tellers = SILENT) -> None:
+        self._storage, self._tellers = storage, tellers
         self.chamada_id = chamada_id
         self._legs: list[Leg] = []
 
@@ -28,12 +28,12 @@ class Journal:
 
     async def talking(self, since: datetime) -> None:
         """The parties are joined; from here on a restart of ours takes the call up again."""
-        await self._storage.write(records.note, self.chamada_id, Fact("conversa", since))
+        await self._storage.write(records.note, self.chamada_id, Fact("conversa", since), self._tellers)
 
     async def transferring(self, sai: str, perna: PernaPedido) -> None:
         """One party is about to be released and another called in its place."""
         fact = Fact("transferencia", datetime.now(UTC), None, {"sai": sai, "entra": perna.letra})
-        await self._storage.write(records.note, self.chamada_id, fact)
+        await self._storage.write(records.note, self.chamada_id, fact, self._tellers)
 
     async def recording(self, tipo: str, lado: str, since: datetime) -> tuple[int, str]:
         """A recording begins with its first part; its id and the engine's name of its parts."""
@@ -81,13 +81,14 @@ class Journal:
         gone = {leg.gone for leg in self._legs if not leg.gone.done()}
         if gone:
             await asyncio.wait(gone, timeout=_LAST_WORDS_SECONDS)
-        return await self._storage.write(records.finish, self.chamada_id, desfecho, datetime.now(UTC))
+        return await self._storage.write(records.finish, self.chamada_id, desfecho, datetime.now(UTC), self._tellers)
 
     def _hung_up(self, letra: str, hangup: HungUp) -> None:
         self._fact("desligada", letra, hangup.at, causa=hangup.cause, sip=hangup.sip, por=hangup.by.value)
 
     async def _write(self, tipo: str, letra: str, **dados: Any) -> None:
-        await self._storage.write(records.note, self.chamada_id, Fact(tipo, datetime.now(UTC), letra, dados))
+        fact = Fact(tipo, datetime.now(UTC), letra, dados)
+        await self._storage.write(records.note, self.chamada_id, fact, self._tellers)
 
     def _fact(self, tipo: str, letra: str, at: datetime, **dados: Any) -> None:
-        self._storage.queue(records.note, self.chamada_id, Fact(tipo, at, letra, dados))
+        self._storage.queue(records.note, self.chamada_id, Fact(tipo, at, letra, dados), self._tellers)

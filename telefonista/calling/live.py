@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from telefonista.calling.pedido import PernaPedido
+from telefonista.calling.pedido import Pedido, PernaPedido
 from telefonista.engine.port import Leg
 
 Papel = Literal["origem", "destino"]
@@ -25,22 +25,49 @@ class Transfer:
     refer: Leg | None = None  # the leg that asked by its own transfer key, to be told how it went
 
 
+class Listener:
+    """Somebody who listens in, and how: 1 hears both, 2 whispers to origem, 3 is heard by both."""
+
+    def __init__(self, modo: int) -> None:
+        self.modo = modo
+        self._changed: asyncio.Future[None] | None = None
+
+    def changed(self) -> "asyncio.Future[None]":
+        """Done when the mode is next asked to be another."""
+        self._changed = asyncio.get_running_loop().create_future()
+        return self._changed
+
+    def change(self, modo: int) -> None:
+        self.modo = modo
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+
 class Live:
     """One running call. Its facts are in the rows; here is only what can be commanded."""
 
-    def __init__(self) -> None:
+    def __init__(self, pedido: Pedido) -> None:
+        self.pedido = pedido
         self.parties: tuple[Leg, Leg] | None = None  # origem's and destino's
         self.wish: asyncio.Future[Transfer] | None = None
+        self.listeners: dict[str, Listener] = {}  # by the letra of their perna
+        self._joined = asyncio.Event()
         self._guests: set[asyncio.Task[None]] = set()
 
     @contextmanager
     def talking(self, a: Leg, b: Leg) -> Iterator["asyncio.Future[Transfer]"]:
         """While inside, the call can be transferred and listened to; yields the wish to wait for."""
         self.parties, self.wish = (a, b), asyncio.get_running_loop().create_future()
+        self._joined.set()
         try:
             yield self.wish
         finally:
             self.parties = self.wish = None
+            self._joined.clear()
+
+    async def joined(self) -> None:
+        """Wait until there is a conversation: at once, or after the transfer under way."""
+        await self._joined.wait()
 
     def transfer(self, wish: Transfer) -> None:
         """Ask for a transfer. Raises NotTalking when there is no conversation or another transfer is under way."""

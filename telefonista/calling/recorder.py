@@ -1,4 +1,4 @@
-"""Records a call in parts: on one party's leg at a time, ended by a pause, moved when that party is transferred away."""
+"""Records a call in parts: on one party's leg at a time, cut by a pause, moved when that party is transferred."""
 
 import asyncio
 from contextlib import AsyncExitStack

@@ -1,5 +1,6 @@
 """The rows of a call as they change: what happened goes into the journal and onto the rows in one transaction."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,18 @@ class Fact:
     dados: dict[str, Any] | None = None
 
 
-def note(session: Session, chamada_id: int, fact: Fact) -> None:
+@dataclass(frozen=True)
+class Tellers:
+    """Called in the transaction that changed a chamada, when its rows are up to date: to tell the customer of it."""
+
+    changed: Callable[[Session, int, Fact], None] = lambda session, chamada_id, fact: None
+    ended: Callable[[Session, int, datetime], None] = lambda session, chamada_id, now: None
+
+
+SILENT = Tellers()
+
+
+def note(session: Session, chamada_id: int, fact: Fact, tellers: Tellers = SILENT) -> None:
     """Append a fact and bring the rows up to date. A finished chamada takes no more."""
     chamada = session.get_one(Chamada, chamada_id)
     if chamada.status_geral == "finalizada":
@@ -39,6 +51,7 @@ def note(session: Session, chamada_id: int, fact: Fact) -> None:
         chamada.estagio, chamada.conversa_em = "conversa", chamada.conversa_em or fact.at
     elif fact.tipo == "transferencia":
         chamada.estagio = "transferencia"
+    tellers.changed(session, chamada_id, fact)
 
 
 def _on_perna(chamada: Chamada, perna: Perna, fact: Fact, dados: dict[str, Any]) -> None:
@@ -78,7 +91,15 @@ def grow_reserve(session: Session, chamada_id: int, seconds: int, now: datetime)
     return True
 
 
-def finish(session: Session, chamada_id: int, desfecho: str, now: datetime, *, unwatched: bool = False) -> bool:
+def finish(
+    session: Session,
+    chamada_id: int,
+    desfecho: str,
+    now: datetime,
+    tellers: Tellers = SILENT,
+    *,
+    unwatched: bool = False,
+) -> bool:
     """Write the ending: rows, prices, ledger and journal, once. True when this call wrote it.
 
     `unwatched`: legs may have stayed up alone because we were away; nobody pays for that time.
@@ -95,6 +116,7 @@ def finish(session: Session, chamada_id: int, desfecho: str, now: datetime, *, u
     chamada.encerrada_em = max((perna.encerrada_em for perna in pernas if perna.encerrada_em), default=now)
     chamada.desfecho = desfecho
     session.add(Evento(chamada_id=chamada_id, momento=now, tipo="fim", perna=None, dados={"desfecho": desfecho}))
+    tellers.ended(session, chamada_id, now)
     return True
 
 

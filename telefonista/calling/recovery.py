@@ -76,7 +76,7 @@ async def recover(engine: Engine, storage: Storage, runner: Runner) -> None:
 
 
 def _resume(storage: Storage, runner: Runner, row: Open, parties: list[Perna], legs: list[Leg]) -> None:
-    journal = Journal(storage, row.chamada.id)
+    journal = Journal(storage, row.chamada.id, runner.tellers)
     for perna, leg in zip(parties, legs, strict=True):
         journal.watch(perna.letra, leg)
     a, b = legs if _side(parties[0], row.pernas) == "origem" else reversed(legs)
@@ -116,12 +116,13 @@ async def _close(storage: Storage, runner: Runner, row: Open, endings: dict[str,
         if ending is None or perna.encerrada_em is not None:
             continue
         dados = {"causa": ending.cause, "sip": None, "por": ending.by.value, "testemunha": "cel"}
-        await storage.write(records.note, row.chamada.id, Fact("desligada", ending.at, perna.letra, dados))
+        fact = Fact("desligada", ending.at, perna.letra, dados)
+        await storage.write(records.note, row.chamada.id, fact, runner.tellers)
         if perna.papel != "escuta" and (first is None or ending.at < first[0]):
             first = (ending.at, f"{_side(perna, row.pernas)} desligou")
     outcome = first[1] if first is not None and row.chamada.estagio == "conversa" else "falha"
     log.info("closing a call that ended unwatched", chamada_id=row.chamada.id, desfecho=outcome)
-    await storage.write(records.finish, row.chamada.id, outcome, datetime.now(UTC), unwatched=True)
+    await storage.write(records.finish, row.chamada.id, outcome, datetime.now(UTC), runner.tellers, unwatched=True)
     runner.on_finished(row.chamada.id)
 
 

@@ -14,6 +14,7 @@ from telefonista.calling.legs import Desk, NotReached
 from telefonista.calling.live import Live
 from telefonista.calling.pedido import Pedido
 from telefonista.calling.recorder import Recorder
+from telefonista.calling.records import SILENT, Tellers
 from telefonista.engine.port import By, Engine, EngineError, HungUp
 from telefonista.storage.session import Storage
 
@@ -29,8 +30,8 @@ Flow = Callable[[Desk, Pedido], Awaitable[str]]
 class Runner:
     """Starts calls, cancels them by id, and waits for them at shutdown."""
 
-    def __init__(self, engine: Engine, storage: Storage, gates: Gates) -> None:
-        self._engine, self._storage, self._gates = engine, storage, gates
+    def __init__(self, engine: Engine, storage: Storage, gates: Gates, tellers: Tellers = SILENT) -> None:
+        self._engine, self._storage, self._gates, self.tellers = engine, storage, gates, tellers
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._desks: dict[int, Desk] = {}
         self._idle = asyncio.Event()
@@ -42,8 +43,8 @@ class Runner:
         """Run a flow for a chamada whose row is committed. A chamada runs at most once."""
         if pedido.id in self._tasks:
             return
-        journal = journal or Journal(self._storage, pedido.id)
-        desk = Desk(self._engine, self._gates, journal, Live(), Recorder(self._engine, journal))
+        journal = journal or Journal(self._storage, pedido.id, self.tellers)
+        desk = Desk(self._engine, self._gates, journal, Live(pedido), Recorder(self._engine, journal))
         task = asyncio.create_task(self._run(desk, pedido, flow), name=f"chamada-{pedido.id}")
         self._tasks[pedido.id], self._desks[pedido.id] = task, desk
         self._idle.clear()

@@ -1,4 +1,4 @@
-"""The conversation: two legs joined until one leaves, through every transfer. Recovery re-enters it, and nothing else."""
+"""The conversation: two legs joined until one leaves, through every transfer. Only this is re-entered by recovery."""
 
 import asyncio
 from contextlib import AsyncExitStack

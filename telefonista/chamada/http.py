@@ -76,7 +76,7 @@ async def create(corpo: NovaChamada, request: Request, casa: Casa, conta: ContaA
     chave, now = idempotency.chave(request), datetime.now(UTC)
     key = Chave(conta.id, chave, idempotency.digest("POST", "/chamada", dados(request))) if chave else None
     ready = casa.engine.alive() and not casa.runner.draining
-    limits = queries.Limits(casa.settings.ring_seconds, casa.settings.max_call_seconds, casa.settings.test_network)
+    limits = queries.limits_of(casa.settings)
     made = await casa.storage.write(_create_once, conta.id, corpo, limits, key, now, ready=ready)
     if isinstance(made, dict):
         return ok(made, _CRIADA)
@@ -153,7 +153,9 @@ async def end(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
         raise nao_encontrado("chamada")
     if vista.chamada.status_geral == "finalizada":
         raise inativa()
-    if not casa.runner.cancel(id) and not await casa.storage.write(queries.cancel_scheduled, id, datetime.now(UTC)):
+    if not casa.runner.cancel(id) and not await casa.storage.write(
+        queries.cancel_scheduled, id, datetime.now(UTC), casa.runner.tellers
+    ):
         raise inativa()
     return ok(None, "encerrando chamada")
 

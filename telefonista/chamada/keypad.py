@@ -17,7 +17,7 @@ from telefonista.calling.pedido import Pedido
 from telefonista.calling.run import Flow
 from telefonista.calling.talk import conversation
 from telefonista.chamada.keypad_rows import Aceita, Desconhecida, Recusada, take_call
-from telefonista.chamada.queries import Limits
+from telefonista.chamada.queries import limits_of
 from telefonista.engine.port import EngineError, HungUp, Incoming, Leg
 
 log = structlog.get_logger()
@@ -45,8 +45,7 @@ class Keypad:
         if self.house.runner.draining:
             call.leg.hang_up(cause=NO_PLACE)
             return
-        settings = self.house.settings
-        limits = Limits(settings.ring_seconds, settings.max_call_seconds, settings.test_network)
+        limits = limits_of(self.house.settings)
         try:
             taken = await self.house.storage.write(take_call, call, limits)
         except BaseException:

@@ -13,10 +13,11 @@ from telefonista.billing.ledger import reserve, tariff_for
 from telefonista.billing.rates import Tariff, affordable_seconds
 from telefonista.calling import routing
 from telefonista.calling.pedido import Pedido, PernaPedido, Rota
-from telefonista.calling.records import finish, pernas_of
+from telefonista.calling.records import Tellers, finish, pernas_of
 from telefonista.dialect.dates import Limites
 from telefonista.dialect.errors import invalido, nao_permitido, sem_saldo
 from telefonista.dialect.numbers import NumeroInvalido
+from telefonista.settings import Settings
 from telefonista.storage.tables import Chamada, Conta, Evento, Gravacao, Perna
 
 
@@ -45,6 +46,10 @@ class Limits:
     test_network: bool
 
 
+def limits_of(settings: Settings) -> Limits:
+    return Limits(settings.ring_seconds, settings.max_call_seconds, settings.test_network)
+
+
 @dataclass(frozen=True)
 class Vista:
     """A chamada with all that GET shows of it."""
@@ -57,9 +62,9 @@ class Vista:
 def create_chamada(session: Session, conta_id: int, nova: Nova, limits: Limits, now: datetime) -> Pedido:
     """Check, price, set money aside and write the rows. Raises DialectError; then nothing was created."""
     conta = session.get_one(Conta, conta_id, with_for_update=True)
-    origem = _route(session, conta, "numero_origem", nova.numero_origem, limits)
-    destino = _route(session, conta, "numero_destino", nova.numero_destino, limits)
-    tarifas = [_tariff(session, conta_id, rota.classe) for rota in (origem, destino)]
+    origem = route(session, conta, "numero_origem", nova.numero_origem, limits)
+    destino = route(session, conta, "numero_destino", nova.numero_destino, limits)
+    tarifas = [tariff(session, conta_id, rota.classe) for rota in (origem, destino)]
     limite = affordable_seconds(conta.saldo - conta.reservado, tarifas, limits.maximo)
     if limite < 1:
         raise sem_saldo()
@@ -127,7 +132,8 @@ def add_perna(
     return perna
 
 
-def _route(session: Session, conta: Conta, campo: str, texto: str, limits: Limits) -> Rota:
+def route(session: Session, conta: Conta, campo: str, texto: str, limits: Limits) -> Rota:
+    """Where the number in `campo` rings; DialectError when it may or can not."""
     try:
         return routing.resolve(session, conta, texto, test_network=limits.test_network)
     except routing.NaoPermitida as error:
@@ -136,19 +142,20 @@ def _route(session: Session, conta: Conta, campo: str, texto: str, limits: Limit
         raise invalido(campo, str(error)) from None
 
 
-def _tariff(session: Session, conta_id: int, classe: str) -> Tariff:
+def tariff(session: Session, conta_id: int, classe: str) -> Tariff:
+    """What a class costs this conta; DialectError when nobody priced it."""
     try:
         return tariff_for(session, conta_id, classe)
     except LookupError:
         raise nao_permitido(f"não há tarifa para a classe {classe}: peça ao operador que a cadastre") from None
 
 
-def cancel_scheduled(session: Session, chamada_id: int, now: datetime) -> bool:
+def cancel_scheduled(session: Session, chamada_id: int, now: datetime, tellers: Tellers) -> bool:
     """End a chamada that waits for its time and was never dialled; False when it is not such a one."""
     chamada = session.get_one(Chamada, chamada_id, with_for_update=True)
     if chamada.agendada_para is None or chamada.status_geral != "criada":
         return False
-    return finish(session, chamada_id, "cancelada", now)
+    return finish(session, chamada_id, "cancelada", now, tellers)
 
 
 def chamada_by_id(session: Session, conta_id: int, chamada_id: int) -> Vista | None:

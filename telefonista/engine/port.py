@@ -202,7 +202,7 @@ class Engine(Protocol):
         """
 
     def spy(self, on: Leg, *, to: Leg, id: str, whisper: bool) -> AbstractAsyncContextManager[None]:
-        """While inside, the answered leg `to` hears both directions of `on`, and with `whisper` is heard by `on` alone."""
+        """While inside, the answered leg `to` hears both directions of `on`; with `whisper` only `on` hears it."""
 
     def recording(self, name: str) -> Recording:
         """The recording of that name, begun at any time before."""

@@ -24,7 +24,8 @@ MAX_URL = 2000
 
 _CHECK_SECONDS = 3.0
 _KEEPALIVE_SECONDS = 4.0  # below the 5 s after which many servers (Node) close, so that we close first
-_LOOKUP_THREADS = 16  # of our own: a name server that does not answer delays nobody who uses the default executor
+# Threads of our own: a name server that does not answer delays nobody who uses the loop's executor.
+_LOOKUPS = ThreadPoolExecutor(16, thread_name_prefix="dns")
 
 Lookup = Callable[[str, int], list[str]]
 """The addresses of a name, as literals; blocking. OSError when it has none."""
@@ -72,16 +73,35 @@ def parse(text: str) -> URL:
     return url
 
 
+async def check_url(text: str, *, internal: bool = False, lookup: Lookup | None = None) -> None:
+    """BadUrl when `text` is no usable URL or leads to an internal address. Takes 3 s at the most.
+
+    A name that cannot be found now may be found later: it passes, and is checked again by every request.
+    """
+    url = parse(text)
+    host = url.raw_host or ""
+    if _is_literal(host):
+        if not allowed(host, internal=internal):
+            raise BadUrl(_INTERNAL_TEXT)
+        return
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await _Resolver(internal, lookup).resolve(host, url.port or 0)
+    except Forbidden:
+        raise BadUrl(_INTERNAL_TEXT) from None
+    except (OSError, TimeoutError):
+        return
+
+
 class Guarded:
     """A client for customers' URLs. Made in the loop that uses it; `internal` opens loopback and private networks."""
 
     def __init__(self, *, internal: bool = False, lookup: Lookup | None = None) -> None:
         self._internal = internal
-        self._resolver = _Resolver(internal, lookup or _system_lookup)
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
-                resolver=self._resolver,
+                resolver=_Resolver(internal, lookup),
                 socket_factory=self._socket,
                 keepalive_timeout=_KEEPALIVE_SECONDS,
             ),
@@ -90,25 +110,6 @@ class Guarded:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
-
-    async def check(self, text: str) -> None:
-        """BadUrl when `text` is no usable URL or leads to an internal address. Takes 3 s at the most.
-
-        A name that cannot be found now may be found later: it passes, and is checked again by every request.
-        """
-        url = parse(text)
-        host = url.raw_host or ""
-        if _is_literal(host):
-            if not allowed(host, internal=self._internal):
-                raise BadUrl(_INTERNAL_TEXT)
-            return
-        try:
-            async with asyncio.timeout(_CHECK_SECONDS):
-                await self._resolver.resolve(host, url.port or 0)
-        except Forbidden:
-            raise BadUrl(_INTERNAL_TEXT) from None
-        except (OSError, TimeoutError):
-            return
 
     async def request(
         self,
@@ -153,9 +154,8 @@ class Guarded:
 class _Resolver(AbstractResolver):
     """Refuses a name as soon as one of its addresses is internal."""
 
-    def __init__(self, internal: bool, lookup: Lookup) -> None:
-        self._internal, self._lookup = internal, lookup
-        self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="dns")
+    def __init__(self, internal: bool, lookup: Lookup | None) -> None:
+        self._internal, self._lookup = internal, lookup or _system_lookup
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -163,7 +163,7 @@ class _Resolver(AbstractResolver):
         name = host.rstrip(".").lower()
         if not self._internal and (name == "localhost" or name.endswith(".localhost")):
             raise Forbidden("forbidden name")
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host, port)
+        found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, self._lookup, host, port)
         addresses = list(dict.fromkeys(found))
         if not all(allowed(address, internal=self._internal) for address in addresses):
             raise Forbidden("forbidden address")
@@ -180,7 +180,7 @@ class _Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        return
 
 
 def _system_lookup(host: str, port: int) -> list[str]:

@@ -12,6 +12,9 @@ from telefonista.storage.types import Instant, Money
 # SQLite gives ids by itself only to an INTEGER key.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
+# Without it SQLite gives the id of a removed row to the next one, and ids only ever grow.
+GROWING = {"sqlite_autoincrement": True}
+
 
 class Base(DeclarativeBase):
     metadata = MetaData(
@@ -199,7 +202,7 @@ class Bina(Base):
     """A number that a conta may show to others, once its owner has proved it by a code spoken in a call."""
 
     __tablename__ = "bina"
-    __table_args__ = (UniqueConstraint("conta_id", "numero"),)
+    __table_args__ = (UniqueConstraint("conta_id", "numero"), GROWING)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))
     numero: Mapped[str] = mapped_column(String(40))  # E.164
@@ -260,7 +263,7 @@ class Ramal(Base):
     """An extension: a SIP account of a conta."""
 
     __tablename__ = "ramal"
-    __table_args__ = (UniqueConstraint("conta_id", "ramal"), UniqueConstraint("login"))
+    __table_args__ = (UniqueConstraint("conta_id", "ramal"), UniqueConstraint("login"), GROWING)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))
     ramal: Mapped[str] = mapped_column(String(8))
@@ -289,6 +292,7 @@ class Tronco(Base):
     """A carrier: where numbers that are not ours go out."""
 
     __tablename__ = "tronco"
+    __table_args__ = GROWING
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     nome: Mapped[str] = mapped_column(String(40), unique=True)
     host: Mapped[str] = mapped_column(String(255))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from telefonista.engine.asterisk.switch import Switch
 
 # Bits of the engine's soft hang-up, not Q.850 (engine 22.10.1): how our own doing is told from its own.
+_CANCELLED = 487
 _SOFT_EXPLICIT = 32  # 1 = device (no RTP), 4 = shutdown
 
 
@@ -73,6 +74,8 @@ class AriLeg:
         request = self._request or {}
         soft = request.get("cause") if request.get("soft") else None
         cause, sip = event.get("cause") or 16, event.get("tech_cause")
+        if sip == _CANCELLED:
+            cause, sip = 16, None  # the caller gave up; the engine calls it 127 (22.10.1)
         if soft == _SOFT_EXPLICIT:
             by, sip = By.US, None  # the code the engine gives here is its own invention
         elif soft is not None:

@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("criado_em", types.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tronco")),
         sa.UniqueConstraint("nome", name=op.f("uq_tronco_nome")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "idempotencia",
@@ -95,6 +96,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("conta_id", "ramal", name=op.f("uq_ramal_conta_id_ramal")),
         sa.UniqueConstraint("login", name=op.f("uq_ramal_login")),
         sa.UniqueConstraint("webphone_key", name=op.f("uq_ramal_webphone_key")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "rate",

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["conta_id"], ["conta.id"], name=op.f("fk_bina_conta_id_conta")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bina")),
         sa.UniqueConstraint("conta_id", "numero", name=op.f("uq_bina_conta_id_numero")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "entrega",
