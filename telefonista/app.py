@@ -29,8 +29,10 @@ from telefonista.engine.asterisk.install import ensure_engine
 from telefonista.engine.asterisk.instance import Instance
 from telefonista.engine.asterisk.process import EngineProcess
 from telefonista.engine.asterisk.rede import render_sounds
+from telefonista.gravacao.control import router as gravacao_control
 from telefonista.gravacao.convert import Converter
 from telefonista.gravacao.http import router as gravacao
+from telefonista.gravacao.purge import Purger
 from telefonista.net.guarded import Guarded
 from telefonista.outbox.deliver import Deliverer
 from telefonista.ramal import accounts
@@ -86,7 +88,7 @@ def make_app(product: Product) -> FastAPI:
     )
     app.state.house, app.state.operador = product.house, product.operador
     app.state.webhook_changed = product.webhook_changed
-    for router in (gravacao, escuta, transfer, chamada, ramal, webhook, operador, saude, docs):
+    for router in (gravacao, gravacao_control, escuta, transfer, chamada, ramal, webhook, operador, saude, docs):
         app.include_router(router)
     app.add_middleware(Metered)
     handlers.install(app)
@@ -111,10 +113,11 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
             stack.push_async_callback(http.close)
             deliverer = Deliverer(storage, http)
             runner = Runner(engine, storage, gates, tellers(settings.base_url, deliverer.nudge))
-            house = House(settings, storage, engine, runner)
+            converter = Converter(storage, engine, settings.recordings)
+            house = House(settings, storage, engine, runner, sounds=engine.sounds, recorded=converter.nudge)
             carriers = Carriers(storage, engine, gates)
             guard = Guard(storage, engine.block)
-            converter = Converter(storage, engine, settings.recordings)
+            purger = Purger(storage, engine, settings.recordings, instance_of(settings).recording)
 
             async def on_up() -> None:
                 await recover(engine, storage, runner)
@@ -130,6 +133,7 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
             await engine.start()
             for name, work in (
                 ("gravacoes", converter.run()),
+                ("retencao", purger.run()),
                 ("bloqueios", guard.run()),
                 ("webhooks", deliverer.run()),
             ):

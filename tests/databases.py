@@ -193,6 +193,22 @@ def migrated_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -
     yield from _database(backend, request, tmp_path, migrated=True)
 
 
+@pytest.fixture(scope="session")
+def shared_sqlite(sqlite_template: Path) -> str:
+    return f"sqlite:///{shutil.copyfile(sqlite_template, sqlite_template.with_name('comum.db'))}"
+
+
+@pytest.fixture(scope="session")
+def shared_postgresql(postgres: Postgres) -> str:
+    return postgres.url(postgres.create(migrated=True))
+
+
+@pytest.fixture
+def shared_url(backend: str, request: pytest.FixtureRequest) -> str:
+    """A database with every table for tests that undo all they do: made once for the whole run, and so quick."""
+    return str(request.getfixturevalue(f"shared_{backend}"))
+
+
 @pytest.fixture
 async def storage(migrated_url: str) -> AsyncIterator[Storage]:
     """A Storage on a database with every table."""

@@ -80,6 +80,10 @@ class Receiver:
             raise AssertionError(f"{len(self.received)} of {count} requests came in {within} s") from None
         return self.received
 
+    def refuse_next(self) -> None:
+        """Answer 503 once. From any thread."""
+        self.answers.append(web.Response(status=503))
+
     def bodies(self) -> list[Any]:
         return [one.json() for one in self.received]
 

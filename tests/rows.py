@@ -1,4 +1,7 @@
-"""Rows as the product writes them, without a loop: contas, chamadas and their life, each unit as Storage runs it."""
+"""Rows as the product writes them, without a loop: contas, chamadas and their life, each unit as Storage runs it.
+
+Use with `pytest_plugins = ["tests.databases", "tests.rows"]`. PYTEST_DONT_REWRITE: modules import this one themselves.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import pytest
 from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
@@ -99,6 +103,11 @@ class Books:
         saldo = sums.get("credit", zero) - sums.get("capture", zero)
         return saldo, sums.get("reserve", zero) - sums.get("release", zero)
 
+    def prices(self, conta_id: int) -> Decimal:
+        """What all legs of a conta cost together."""
+        query = select(func.sum(Perna.preco)).join(Chamada, Chamada.id == Perna.chamada_id)
+        return self.do(lambda session: session.scalar(query.where(Chamada.conta_id == conta_id))) or Decimal(0)
+
     def price(self, conta_id: int, classe: str, seconds: int) -> Decimal:
         return self.do(tariff_for, conta_id, classe).price(seconds)
 
@@ -113,3 +122,10 @@ def open_books(url: str) -> Iterator[Books]:
             transaction.rollback()
     finally:
         engine.dispose()
+
+
+@pytest.fixture
+def books(shared_url: str) -> Iterator[Books]:
+    """Books on both databases, where nothing was written and nothing stays."""
+    with open_books(shared_url) as books:
+        yield books

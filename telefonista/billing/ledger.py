@@ -38,7 +38,7 @@ def reserve(session: Session, conta_id: int, perna: Perna, valor: Decimal, now: 
         return
     done = session.execute(
         update(Conta)
-        .where(Conta.id == conta_id, Conta.saldo - Conta.reservado >= valor)
+        .where(Conta.id == conta_id, Conta.saldo >= Conta.reservado + valor)  # this way round: see Money
         .values(reservado=Conta.reservado + valor)
     )
     if not done.rowcount:  # type: ignore[attr-defined]

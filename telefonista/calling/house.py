@@ -1,8 +1,10 @@
 """What the routes work with: handed to them by the wiring, found through the request."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -28,6 +30,8 @@ class House:
     engine: Engine
     runner: Runner
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sounds: Path = Path()  # holds the folder `avisos` with the spoken notices
+    recorded: Callable[[], None] = lambda: None  # to be called when a recording has ended before its call
 
 
 def house_of(request: Request) -> House:

@@ -50,6 +50,7 @@ class Live:
         self.pedido = pedido
         self.parties: tuple[Leg, Leg] | None = None  # origem's and destino's
         self.wish: asyncio.Future[Transfer] | None = None
+        self.lado: Papel = "destino"  # on whose leg a recording begins: the one that joined last
         self.listeners: dict[str, Listener] = {}  # by the letra of their perna
         self._joined = asyncio.Event()
         self._guests: set[asyncio.Task[None]] = set()

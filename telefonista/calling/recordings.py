@@ -57,8 +57,10 @@ def finish(session: Session, gravacao: Gravacao, at: datetime) -> None:
 
 
 def finish_one(session: Session, gravacao_id: int, at: datetime) -> None:
-    """As `finish`, by id."""
-    finish(session, session.get_one(Gravacao, gravacao_id), at)
+    """As `finish`, by id, while the call goes on."""
+    gravacao = session.get_one(Gravacao, gravacao_id)
+    finish(session, gravacao, at)
+    _note(session, gravacao, at, "gravacao encerrada")
 
 
 def finish_all(session: Session, chamada_id: int, at: datetime) -> None:

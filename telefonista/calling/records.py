@@ -79,9 +79,16 @@ def _on_perna(chamada: Chamada, perna: Perna, fact: Fact, dados: dict[str, Any])
 
 
 def grow_reserve(session: Session, chamada_id: int, seconds: int, now: datetime) -> bool:
-    """Set aside what the legs cost once the parties have talked `seconds`; False when the saldo does not reach."""
+    """Set aside what the legs cost once the parties have talked `seconds`; False when the saldo does not reach.
+
+    A finished chamada has nothing set aside any more, nor does a leg that has left need more: it may be asked too late.
+    """
     chamada = session.get_one(Chamada, chamada_id)
+    if chamada.status_geral == "finalizada":
+        return False
     for perna in pernas_of(session, chamada_id):
+        if perna.encerrada_em is not None:
+            continue
         before = whole_seconds(perna.atendida_em, chamada.conversa_em)  # origem waits for destino on the clock
         missing = Tariff.restore(perna.tarifa).price(before + seconds) - perna.reserva
         try:

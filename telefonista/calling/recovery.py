@@ -12,6 +12,7 @@ from telefonista.calling.journal import Journal
 from telefonista.calling.legs import Desk
 from telefonista.calling.live import Papel
 from telefonista.calling.pedido import Pedido, PernaPedido, Rota, ponte
+from telefonista.calling.recorder import Take
 from telefonista.calling.recordings import open_of, parts_of
 from telefonista.calling.records import Fact, pernas_of
 from telefonista.calling.run import Runner
@@ -85,9 +86,11 @@ def _resume(storage: Storage, runner: Runner, row: Open, parties: list[Perna], l
 
     async def flow(desk: Desk, pedido: Pedido) -> str:
         try:
+            desk.live.lado = _side(next(p for p in reversed(row.pernas) if p.papel != "escuta"), row.pernas)
             for gravacao, part in row.takes:
                 leg = (a if part.lado == "origem" else b) if gravacao.estado == "gravando" else None
-                await desk.recorder.adopt(gravacao.id, part.nome.rpartition(".")[0], part.ordem, _papel(part), leg)
+                base = part.nome.rpartition(".")[0]
+                await desk.recorder.adopt(Take(gravacao.id, gravacao.tipo, base, part.ordem, _papel(part)), leg)
             return await conversation(desk, pedido, a, b, talked=talked)
         finally:
             a.hang_up()

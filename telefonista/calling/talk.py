@@ -85,5 +85,8 @@ async def _transferred(
             raise staying.gone.result() from None
         await staying.hear_busy(BUSY_SECONDS)
         raise _NobodyCame from None
-    await desk.journal.talking(datetime.now(UTC))
+    async with while_up(new, staying):
+        desk.live.lado = wish.sai
+        await desk.recorder.follow(wish.sai, new)
+        await desk.journal.talking(datetime.now(UTC))
     return (new, staying) if wish.sai == "origem" else (staying, new)

@@ -14,8 +14,9 @@ from telefonista.calling.legs import Desk, NotReached, reached, while_up
 from telefonista.calling.live import Listener
 from telefonista.calling.pedido import Pedido, PernaPedido
 from telefonista.chamada.guests import Guest, add_listener
+from telefonista.chamada.objeto import ChamadaCriada
 from telefonista.chamada.queries import limits_of
-from telefonista.dialect.envelope import ok
+from telefonista.dialect.envelope import documented, ok
 from telefonista.dialect.errors import inativa
 from telefonista.dialect.models import Corpo, IdCaminho, Inteiro, Telefone
 from telefonista.engine.port import EngineError, HungUp, Leg
@@ -36,12 +37,12 @@ class NovaEscuta(Corpo):
     ]
 
 
-@router.post("/chamada/{id}/escuta", summary="Escutar chamada")
+@router.post("/chamada/{id}/escuta", summary="Escutar chamada", responses=documented(ChamadaCriada))
 async def listen(id: IdCaminho, corpo: NovaEscuta, casa: Casa, conta: ContaAtual) -> Response:
     return await _listen(casa, conta, id, corpo)
 
 
-@router.get("/chamada/{id}/escuta", summary="Escutar chamada (forma antiga)")
+@router.get("/chamada/{id}/escuta", summary="Escutar chamada (forma antiga)", responses=documented(ChamadaCriada))
 async def listen_by_get(
     id: IdCaminho, consulta: Annotated[NovaEscuta, Query()], casa: Casa, conta: ContaAtual
 ) -> Response:

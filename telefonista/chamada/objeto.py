@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class ChamadaCriada(BaseModel):
-    """A chamada está guardada; os telefones tocam em seguida."""
+    """O id da chamada; os telefones tocam depois da resposta."""
 
     id: int = Field(description="ID da chamada.", examples=[123123])
 

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from telefonista.calling.causes import Status
@@ -22,6 +22,9 @@ from telefonista.outbox.rows import enqueue
 from telefonista.storage.tables import Chamada, Conta, Evento, Perna, Ramal, Webhook
 
 log = structlog.get_logger()
+
+# Made once: it runs for every fact of every call.
+_NOMES = select(Webhook.nome).where(Webhook.conta_id == bindparam("conta"))
 
 _OF_A_LEG = frozenset({"discada", "chamando", "atendida", "desligada"})
 
@@ -63,7 +66,7 @@ class _Telling:
     @classmethod
     def begin(cls, session: Session, chamada_id: int, base_url: str) -> "_Telling":
         chamada = session.get_one(Chamada, chamada_id)
-        nomes = session.scalars(select(Webhook.nome).where(Webhook.conta_id == chamada.conta_id))
+        nomes = session.connection().scalars(_NOMES, {"conta": chamada.conta_id})
         return cls(session, chamada, frozenset(nomes), base_url)
 
     def fact(self, fact: Fact) -> None:

@@ -11,7 +11,7 @@ from telefonista.calling.house import Casa, ContaAtual
 from telefonista.calling.live import NotTalking, Papel, Transfer
 from telefonista.chamada.guests import Guest, add_guest
 from telefonista.chamada.queries import limits_of
-from telefonista.dialect.envelope import ok
+from telefonista.dialect.envelope import documented, ok
 from telefonista.dialect.errors import inativa
 from telefonista.dialect.fields import recusa
 from telefonista.dialect.models import Corpo, IdCaminho, Telefone, Texto
@@ -36,7 +36,7 @@ class NovaTransferencia(Corpo):
 
 
 @router.post("/chamada/{id}/transfr", include_in_schema=False)
-@router.post("/chamada/{id}/transfer", summary="Transferir chamada")
+@router.post("/chamada/{id}/transfer", summary="Transferir chamada", responses=documented(None))
 async def transfer(id: IdCaminho, corpo: NovaTransferencia, casa: Casa, conta: ContaAtual) -> Response:
     sai: Literal["origem", "destino"] = "origem" if corpo.perna == "origem" else "destino"
     guest = Guest(id, corpo.numero, "transferencia", substitui=sai)

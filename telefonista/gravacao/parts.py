@@ -23,10 +23,11 @@ class Piece:
 def join(pieces: Sequence[Piece], target: Path) -> tuple[Path, Path]:
     """Both sides whole, as WAVs: the only part itself, or its parts after each other, each cut to its own time.
 
-    Mends what a dead engine left. A single part is cut too when a leg stayed up after the conversation. BadAudio,
-    OSError when a part is missing.
+    Mends what a dead engine left. A single part is cut too when a leg stayed up after the conversation. A part that was
+    ended before its first sound has no files (engine 22.10.1) and is left out. BadAudio; OSError when none has any.
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pieces = [piece for piece in pieces if piece.left.exists() and piece.right.exists()] or pieces
     lengths = [max(repair_wav(piece.left), repair_wav(piece.right)) for piece in pieces]
     if len(pieces) == 1 and (pieces[0].seconds is None or lengths[0] <= pieces[0].seconds + _SLACK_SECONDS):
         return pieces[0].left, pieces[0].right

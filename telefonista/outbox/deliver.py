@@ -152,7 +152,8 @@ class Deliverer:
             lane.held.discard(outcome.row.id)
             if not lane.held and lane.limit == PER_RECEIVER:
                 del self._lanes[receiver]
-            self._contas.add(outcome.row.conta_id)  # what it held back may go now
+            if len(lane.held) <= _IN_MEMORY // 2:
+                self._contas.add(outcome.row.conta_id)  # what it held back may go now
 
     def _put_in_line(self, lane: _Lane) -> None:
         if lane.ready() and not lane.in_line:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 from yarl import URL
 
@@ -74,27 +74,47 @@ def enqueue(session: Session, conta_id: int, nome: str, ordem: str, corpo: Mappi
 
     `ordem` names what keeps its order, as "chamada-123". The Deliverer wants a `nudge(conta_id)` afterwards.
     """
-    url = select(Webhook.url).where(Webhook.conta_id == conta_id, Webhook.nome == nome).scalar_subquery()
-    nomes = session.scalars(select(Webhook.nome).where(Webhook.conta_id == conta_id, Webhook.url == url)).all()
-    if not nomes:
+    connection = session.connection()
+    waiting = connection.execute(_AHEAD, {"conta": conta_id, "nome": nome, "ordem": ordem}).all()
+    if not waiting:
         return False
-    ahead = select(func.max(Entrega.proxima_em)).where(
-        Entrega.ordem == ordem,
-        Entrega.conta_id == conta_id,
-        Entrega.nome.in_(nomes),
-        Entrega.estado == PENDENTE,
-    )
-    session.add(
-        Entrega(
-            conta_id=conta_id,
-            nome=nome,
-            ordem=ordem,
-            corpo=json.loads(encode(corpo)),  # a Decimal becomes its number
-            criada_em=now,
-            proxima_em=max(now, session.scalar(ahead) or now),
-        )
+    connection.execute(
+        _INSERT,
+        {
+            "conta_id": conta_id,
+            "nome": nome,
+            "ordem": ordem,
+            "corpo": json.loads(encode(corpo)),  # a Decimal becomes its number
+            "estado": PENDENTE,
+            "tentativas": 0,
+            "criada_em": now,
+            "proxima_em": max([now, *(ahead for (ahead,) in waiting if ahead is not None)]),
+        },
     )
     return True
+
+
+def _ahead() -> Select[Any]:
+    """For each webhook of a conta with the same URL as one of them: when its last delivery of an `ordem` is due."""
+    same = aliased(Webhook)
+    url = select(same.url).where(same.conta_id == bindparam("conta"), same.nome == bindparam("nome")).scalar_subquery()
+    due = (
+        select(func.max(Entrega.proxima_em))
+        .where(
+            Entrega.ordem == bindparam("ordem"),
+            Entrega.conta_id == bindparam("conta"),
+            Entrega.nome == Webhook.nome,
+            Entrega.estado == PENDENTE,
+        )
+        .correlate(Webhook)
+        .scalar_subquery()
+    )
+    return select(due).where(Webhook.conta_id == bindparam("conta"), Webhook.url == url)
+
+
+# Made once: this runs for every fact of every call, in the one writer.
+_AHEAD = _ahead()
+_INSERT = insert(Entrega)
 
 
 def look(

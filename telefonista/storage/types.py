@@ -10,7 +10,11 @@ MICRO = Decimal("0.000001")
 
 
 class Money(TypeDecorator[Decimal]):
-    """Reais as a Decimal of six places, kept as an integer of millionths: sums are exact in SQL on every database."""
+    """Reais as a Decimal of six places, kept as an integer of millionths: sums are exact in SQL on every database.
+
+    In SQL the result of arithmetic is a bare integer. Compare a column with it, `a >= b + value`; written as
+    `a - b >= value`, value goes in as reais among millionths.
+    """
 
     impl = BigInteger
     cache_ok = True

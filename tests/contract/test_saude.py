@@ -93,7 +93,8 @@ async def test_calls_are_measured(
     before = now()
     fake.behaviour(A, ring=0.01, answer=0.03)
     fake.behaviour(B, ring=0.01, refuse=486, refuse_at=0.03)
-    done(await client.post("/chamada", json={"numero_origem": A, "numero_destino": B}))
+    id = done(await client.post("/chamada", json={"numero_origem": A, "numero_destino": B}))["id"]
+    done(await client.get(f"/chamada/{id}"))
     assert (await scraped(machine))["telefonista_chamadas_ativas[]"] >= 1
     await house.runner.drain(5)
     assert {key: count - before[key] for key, count in now().items()} == {

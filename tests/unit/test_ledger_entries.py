@@ -1,7 +1,6 @@
 """Each change of money by itself, on both databases; and two writers at once who want the same money."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -17,18 +16,12 @@ from telefonista.conta.queries import create_conta
 from telefonista.dialect.errors import DialectError
 from telefonista.storage.direct import transaction
 from telefonista.storage.tables import Chamada, Conta, LedgerEntry, Perna
-from tests.rows import FIXO, LIMITS, MOVEL, NOON, Books, at, open_books
+from tests.rows import FIXO, LIMITS, MOVEL, NOON, Books, at
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.rows"]
 
 PATIENCE = 20.0
 FIRST_MINUTE = Decimal("0.47")  # of a fixo and a movel
-
-
-@pytest.fixture
-def books(migrated_url: str) -> Iterator[Books]:
-    with open_books(migrated_url) as books:
-        yield books
 
 
 def on_leg(session: Session, chamada_id: int, what: object, valor: str) -> None:

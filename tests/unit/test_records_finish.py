@@ -1,6 +1,5 @@
 """How an ending is written, on both databases: times, status, price and ledger, once."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -8,17 +7,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from telefonista.storage.tables import Perna, Rate
-from tests.rows import FIXO, Books, at, open_books
+from tests.rows import FIXO, Books, at
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.rows"]
 
 FIXO_MINUTE, MOVEL_MINUTE = Decimal("0.12"), Decimal("0.35")
-
-
-@pytest.fixture
-def books(migrated_url: str) -> Iterator[Books]:
-    with open_books(migrated_url) as books:
-        yield books
 
 
 @pytest.fixture

@@ -1,18 +1,10 @@
 """What each fact does to the rows of a call, on both databases."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.rows import MOVEL, Books, at, open_books
+from tests.rows import MOVEL, Books, at
 
-pytest_plugins = ["tests.databases"]
-
-
-@pytest.fixture
-def books(migrated_url: str) -> Iterator[Books]:
-    with open_books(migrated_url) as books:
-        yield books
+pytest_plugins = ["tests.databases", "tests.rows"]
 
 
 @pytest.fixture

@@ -53,12 +53,15 @@ async def record(
     variable = "TEL_MIX_" + re.sub(r"\W", "_", files.name)
     if not running:
         start = f"mixmonitor start {leg.name} ,r({files.said})t({files.heard})i({variable})"
-        answer = await ctl.command(socket, start)
-        if answer.strip():  # it says nothing when it starts
+        try:
+            problem = (await ctl.command(socket, start)).strip()  # it says nothing when it starts
+        except ctl.CtlError as error:
+            problem = str(error)
+        if problem:
             await asyncio.wait({leg.gone}, timeout=1.0)
             if leg.gone.done():
                 raise leg.gone.result()
-            raise EngineError(f"recording {leg.id}: {answer.strip()}")
+            raise EngineError(f"recording {leg.id}: {problem}")
     try:
         yield files
     finally:
@@ -68,6 +71,6 @@ async def record(
 
 async def _stop(socket: Path, leg: AriLeg, variable: str) -> None:
     """End this recording and no other on the leg: the engine kept its id in a variable of the channel."""
-    with suppress(EngineError, HungUp, OSError, TimeoutError):
+    with suppress(EngineError, HungUp, ctl.CtlError):
         id = (await leg.command("GET", "/variable", variable=variable))["value"]
         await ctl.command(socket, f"mixmonitor stop {leg.name} {id}")
