@@ -18,6 +18,7 @@ from telefonista.calling.run import Runner
 from telefonista.chamada.escuta import router as escuta
 from telefonista.chamada.http import router as chamada
 from telefonista.chamada.keypad import Keypad
+from telefonista.chamada.refer import Transfers
 from telefonista.chamada.tell import tellers
 from telefonista.chamada.transfer import router as transfer
 from telefonista.conta import queries as contas
@@ -129,6 +130,7 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
             engine.on_up(on_up)
             engine.on_incoming(Keypad(house, engine.sounds))
             engine.on_suspect(guard.suspect)
+            engine.on_referral(Transfers(house))
             await guard.restore()
             await engine.start()
             for name, work in (

@@ -19,7 +19,7 @@ class Journal:
     def __init__(self, storage: Storage, chamada_id: int, tellers: Tellers = SILENT) -> None:
         self._storage, self._tellers = storage, tellers
         self.chamada_id = chamada_id
-        self._legs: list[Leg] = []
+        self._legs: dict[Leg, str] = {}  # whose end this journal tells, with the letra of its perna
 
     # -- intents: committed before the act ---------------------------------------------------------------------------
 
@@ -67,8 +67,19 @@ class Journal:
         """Write down this leg's end when it comes, whoever causes it. Once is enough."""
         if leg in self._legs:
             return
-        self._legs.append(leg)
-        leg.gone.add_done_callback(lambda gone: self._hung_up(letra, gone.result()))
+        self._legs[leg] = letra
+        leg.gone.add_done_callback(lambda gone: self._gone(leg, gone.result()))
+
+    def gave_away(self, leg: Leg) -> None:
+        """A leg goes on in another call: here it ends now."""
+        letra = self._legs.pop(leg)
+        self._fact("desligada", letra, datetime.now(UTC), causa=16, por=By.US.value, transferida=True)
+
+    def took_over(self, perna: PernaPedido, leg: Leg) -> None:
+        """A leg comes from another call."""
+        self._fact("discada", perna.letra, datetime.now(UTC), leg=leg.id)
+        self._fact("atendida", perna.letra, datetime.now(UTC), leg=leg.id)
+        self.watch(perna.letra, leg)
 
     def ended(self, perna: PernaPedido, hangup: HungUp) -> None:
         self._hung_up(perna.letra, hangup)
@@ -82,6 +93,10 @@ class Journal:
         if gone:
             await asyncio.wait(gone, timeout=_LAST_WORDS_SECONDS)
         return await self._storage.write(records.finish, self.chamada_id, desfecho, datetime.now(UTC), self._tellers)
+
+    def _gone(self, leg: Leg, hangup: HungUp) -> None:
+        if leg in self._legs:
+            self._hung_up(self._legs[leg], hangup)
 
     def _hung_up(self, letra: str, hangup: HungUp) -> None:
         self._fact("desligada", letra, hangup.at, causa=hangup.cause, sip=hangup.sip, por=hangup.by.value)

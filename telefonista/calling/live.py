@@ -12,6 +12,14 @@ from telefonista.engine.port import Leg
 Papel = Literal["origem", "destino"]
 
 
+@dataclass(frozen=True)
+class HandOver:
+    """Give a party to another call; this one ends, and the party's leg stays up for its new owner."""
+
+    papel: Papel
+    taken: "asyncio.Future[Leg]"
+
+
 class NotTalking(Exception):
     """The call is not in conversation: nothing was done."""
 
@@ -22,7 +30,8 @@ class Transfer:
 
     sai: Papel
     perna: PernaPedido
-    refer: Leg | None = None  # the leg that asked by its own transfer key, to be told how it went
+    by_key: bool = False  # the party that leaves asked by its own transfer key, and is told how it went
+    leg: Leg | None = None  # who comes in is on the line already, handed over by another call
 
 
 class Listener:
@@ -43,20 +52,23 @@ class Listener:
             self._changed.set_result(None)
 
 
+Wish = Transfer | HandOver
+
+
 class Live:
     """One running call. Its facts are in the rows; here is only what can be commanded."""
 
     def __init__(self, pedido: Pedido) -> None:
         self.pedido = pedido
         self.parties: tuple[Leg, Leg] | None = None  # origem's and destino's
-        self.wish: asyncio.Future[Transfer] | None = None
+        self.wish: asyncio.Future[Wish] | None = None
         self.lado: Papel = "destino"  # on whose leg a recording begins: the one that joined last
         self.listeners: dict[str, Listener] = {}  # by the letra of their perna
         self._joined = asyncio.Event()
         self._guests: set[asyncio.Task[None]] = set()
 
     @contextmanager
-    def talking(self, a: Leg, b: Leg) -> Iterator["asyncio.Future[Transfer]"]:
+    def talking(self, a: Leg, b: Leg) -> Iterator["asyncio.Future[Wish]"]:
         """While inside, the call can be transferred and listened to; yields the wish to wait for."""
         self.parties, self.wish = (a, b), asyncio.get_running_loop().create_future()
         self._joined.set()
@@ -70,8 +82,8 @@ class Live:
         """Wait until there is a conversation: at once, or after the transfer under way."""
         await self._joined.wait()
 
-    def transfer(self, wish: Transfer) -> None:
-        """Ask for a transfer. Raises NotTalking when there is no conversation or another transfer is under way."""
+    def ask(self, wish: Wish) -> None:
+        """Ask something of the conversation. Raises NotTalking when there is none, or it is about to change already."""
         if self.wish is None or self.wish.done():
             raise NotTalking
         self.wish.set_result(wish)

@@ -11,7 +11,7 @@ from telefonista.calling.capacity import Gates
 from telefonista.calling.causes import Status, status_of
 from telefonista.calling.journal import Journal
 from telefonista.calling.legs import Desk, NotReached
-from telefonista.calling.live import Live
+from telefonista.calling.live import Live, Papel
 from telefonista.calling.pedido import Pedido
 from telefonista.calling.recorder import Recorder
 from telefonista.calling.records import SILENT, Tellers
@@ -70,9 +70,17 @@ class Runner:
         return chamada_id in self._tasks
 
     def owns(self, leg_id: str) -> bool:
-        """Whether a leg belongs to a call that runs here: its id starts with the call's."""
+        """Whether a leg belongs to a call that runs here: its id starts with the call's, or it talks there."""
         chamada_id, _, _ = leg_id.partition("-")
-        return chamada_id.isdecimal() and int(chamada_id) in self._tasks
+        return (chamada_id.isdecimal() and int(chamada_id) in self._tasks) or self.talking(leg_id) is not None
+
+    def talking(self, leg_id: str) -> "tuple[Desk, Papel] | None":
+        """The call in whose conversation a leg is now, and in which role; a leg may come from another call."""
+        for desk in self._desks.values():
+            for papel, leg in zip(("origem", "destino"), desk.live.parties or (), strict=False):
+                if leg.id == leg_id:
+                    return desk, "origem" if papel == "origem" else "destino"
+        return None
 
     async def drain(self, within: float) -> None:
         """Wait until no call runs, at most `within` seconds."""

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from telefonista.calling.legs import Desk, NotReached, reached, while_up
-from telefonista.calling.live import Transfer
+from telefonista.calling.live import HandOver, Transfer, Wish
 from telefonista.calling.pedido import Pedido
 from telefonista.engine.port import By, HungUp, Leg
 
@@ -33,6 +33,8 @@ async def conversation(desk: Desk, pedido: Pedido, a: Leg, b: Leg, *, talked: fl
                     await a.limit(pedido.limite)
             while True:
                 wish = await talk(desk, pedido, a, b, began=began)
+                if isinstance(wish, HandOver):
+                    return _handed_over(desk, wish, a if wish.papel == "origem" else b)
                 a, b = await _transferred(desk, pedido, wish, a, b, stack, began)
     except HungUp as hangup:
         if hangup.by is By.LIMIT:
@@ -48,14 +50,14 @@ class _NobodyCame(Exception):
     """A transfer reached nobody; the party that stayed has been told."""
 
 
-async def talk(desk: Desk, pedido: Pedido, a: Leg, b: Leg, *, began: float) -> Transfer:
-    """Stay in the conversation until a transfer is asked for. Raises HungUp when a party leaves."""
+async def talk(desk: Desk, pedido: Pedido, a: Leg, b: Leg, *, began: float) -> Wish:
+    """Stay in the conversation until something is asked of it. Raises HungUp when a party leaves."""
     async with while_up(a, b), desk.engine.bridge(a, b, id=pedido.ponte):
         with desk.live.talking(a, b) as wish:
             return await _stay(desk, pedido, a, wish, began)
 
 
-async def _stay(desk: Desk, pedido: Pedido, a: Leg, wish: "asyncio.Future[Transfer]", began: float) -> Transfer:
+async def _stay(desk: Desk, pedido: Pedido, a: Leg, wish: "asyncio.Future[Wish]", began: float) -> Wish:
     """Wait for a wish with the time ahead always paid for; where the saldo no longer reaches, the engine ends it."""
     loop = asyncio.get_running_loop()
     paid = int(loop.time() - began)
@@ -77,16 +79,43 @@ async def _transferred(
         await desk.journal.transferring(wish.sai, wish.perna)
         await desk.recorder.move(wish.sai, staying)
         await staying.limit(max(1, round(began + pedido.limite - asyncio.get_running_loop().time())))
-    leaving.hang_up()
+    new = None
     try:
-        new = await stack.enter_async_context(reached(desk, pedido, wish.perna, heard_by=staying))
-    except (HungUp, NotReached):
-        if staying.gone.done():
-            raise staying.gone.result() from None
-        await staying.hear_busy(BUSY_SECONDS)
-        raise _NobodyCame from None
+        if wish.by_key:
+            await (await stack.enter_async_context(desk.engine.bridge(id=pedido.ponte))).remove(leaving)
+        else:
+            leaving.hang_up()
+        new = await _newcomer(desk, pedido, wish, staying, stack)
+    finally:
+        if wish.by_key:
+            await leaving.referred(done=new is not None)
+            leaving.hang_up()
     async with while_up(new, staying):
         desk.live.lado = wish.sai
         await desk.recorder.follow(wish.sai, new)
         await desk.journal.talking(datetime.now(UTC))
     return (new, staying) if wish.sai == "origem" else (staying, new)
+
+
+async def _newcomer(desk: Desk, pedido: Pedido, wish: Transfer, staying: Leg, stack: AsyncExitStack) -> Leg:
+    """Who takes the place: handed over by another call, or called while `staying` hears it ringing."""
+    if wish.leg is not None:
+        stack.callback(wish.leg.hang_up)
+        desk.journal.took_over(wish.perna, wish.leg)
+        await stack.enter_async_context(desk.engine.bridge(staying, wish.leg, id=pedido.ponte))
+        return wish.leg
+    try:
+        return await stack.enter_async_context(reached(desk, pedido, wish.perna, heard_by=staying))
+    except (HungUp, NotReached):
+        if staying.gone.done():
+            raise staying.gone.result() from None
+        await staying.hear_busy(BUSY_SECONDS)
+        raise _NobodyCame from None
+
+
+def _handed_over(desk: Desk, wish: HandOver, leg: Leg) -> str:
+    """This call is over; the party goes on in another."""
+    leg.hand_over()
+    desk.journal.gave_away(leg)
+    wish.taken.set_result(leg)
+    return "transferida"

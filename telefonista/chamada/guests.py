@@ -1,5 +1,6 @@
 """A further leg of a chamada under way, who listens in or takes a party's place: its row, priced and paid ahead."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from telefonista.calling.pedido import PernaPedido
 from telefonista.calling.records import pernas_of
 from telefonista.chamada.queries import Limits, add_perna, route, tariff
 from telefonista.dialect.errors import inativa, nao_encontrado, sem_saldo
-from telefonista.storage.tables import Chamada, Conta
+from telefonista.storage.tables import Chamada, Conta, Perna
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -40,14 +41,12 @@ def add_guest(session: Session, conta_id: int, guest: Guest, limits: Limits, now
     if price > conta.saldo - conta.reservado:
         raise sem_saldo()
     pernas = pernas_of(session, chamada.id)
-    letra = _letter(len(pernas))
+    letra = next_letter(pernas)
     shown = next(perna.numero for perna in pernas if perna.papel == "origem")
     perna = add_perna(session, chamada, letra, guest.papel, guest.numero.strip(), rota, tarifa, None)
     if guest.substitui is not None:
-        places = {perna.papel: perna for perna in pernas if perna.papel in ("origem", "destino")}
-        perna.substitui = _last_in_place(places[guest.substitui].letra, {p.substitui: p.letra for p in pernas})
-        other = "destino" if guest.substitui == "origem" else "origem"
-        shown = places[other].numero
+        perna.substitui = place_of(pernas, guest.substitui).letra
+        shown = place_of(pernas, "destino" if guest.substitui == "origem" else "origem").numero
     reserve(session, conta_id, perna, price, now)
     return PernaPedido(chamada.id, letra, rota, routing.as_shown(shown))
 
@@ -64,14 +63,16 @@ def add_listener(session: Session, conta_id: int, guest: Guest, limits: Limits, 
     return add_guest(session, conta_id, guest, limits, now)
 
 
-def _last_in_place(letra: str, successors: dict[str | None, str]) -> str:
-    """Who has a party's place now: the last of those who followed each other in it."""
-    while letra in successors:
-        letra = successors[letra]
-    return letra
+def place_of(pernas: Sequence[Perna], papel: str) -> Perna:
+    """Who has a party's place now: itself, or the last of those who followed each other in it."""
+    successors = {perna.substitui: perna for perna in pernas if perna.substitui is not None}
+    perna = next(perna for perna in pernas if perna.papel == papel)
+    while perna.letra in successors:
+        perna = successors[perna.letra]
+    return perna
 
 
-def _letter(index: int) -> str:
-    """a ... z, then a1, b1 ..."""
-    turn, place = divmod(index, len(LETTERS))
+def next_letter(pernas: Sequence[Perna]) -> str:
+    """The letra of one more perna: a ... z, then a1, b1 ..."""
+    turn, place = divmod(len(pernas), len(LETTERS))
     return LETTERS[place] + (str(turn) if turn else "")

@@ -45,7 +45,7 @@ async def transfer(id: IdCaminho, corpo: NovaTransferencia, casa: Casa, conta: C
     try:
         if desk is None:
             raise NotTalking
-        desk.live.transfer(Transfer(sai, perna))
+        desk.live.ask(Transfer(sai, perna))
     except NotTalking:
         raise inativa() from None
     return ok(None, "a chamada está sendo transferida")

@@ -90,6 +90,12 @@ class Leg(Protocol):
         EngineError when there is no such file, or not such a one.
         """
 
+    async def referred(self, *, done: bool) -> None:
+        """Tell the telephone on this leg how the transfer it asked for went; a leg that is gone is success."""
+
+    def hand_over(self) -> None:
+        """The leg gets another owner: the next hang_up, by the owner so far, leaves it alone."""
+
     def hang_up(self, *, cause: int = 16) -> None:
         """Ask for the end of the leg and return at once. Idempotent; a leg that is gone is simply success."""
 
@@ -129,6 +135,15 @@ class Incoming:
     dialled: str
     caller: CallerId
     at: datetime
+
+
+@dataclass(frozen=True)
+class Referral:
+    """A telephone asks by its own transfer key to be replaced: by a number, or by who is on its other line."""
+
+    leg: Leg
+    numero: str
+    other_leg_id: str = ""  # its own leg of the other call, when it has spoken there already (attended)
 
 
 @dataclass(frozen=True)
@@ -212,6 +227,9 @@ class Engine(Protocol):
 
     def on_incoming(self, handler: Callable[[Incoming], Awaitable[None]]) -> None:
         """Who decides about incoming legs. Without a handler they are refused as congested."""
+
+    def on_referral(self, handler: Callable[[Referral], Awaitable[None]]) -> None:
+        """Who decides about transfers asked for by telephones. Each must be told its end by Leg.referred."""
 
     def on_up(self, handler: Callable[[], Awaitable[None]]) -> None:
         """Called each time an engine has become usable (at start, after a crash), before calls are admitted."""

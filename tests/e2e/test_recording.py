@@ -94,6 +94,18 @@ async def talk(api: Api, ana: Phone, bia: Phone, **options: object) -> Talk:
     return Talk(api, id, a, b)
 
 
+def holds(samples: np.ndarray, rate: int, present: float, absent: float) -> None:
+    """Assert that a tone is in all of the samples but where parts are joined, and that the other is nowhere.
+
+    Looked at in pieces of 100 ms: over a join the tone changes its phase, and a longer piece may cancel itself.
+    """
+    step = rate // 10
+    pieces = [samples[start : start + step] for start in range(0, len(samples) - step, step)]
+    missing = [index for index, piece in enumerate(pieces) if not tone_present(piece, present, rate)]
+    assert len(missing) <= len(pieces) // 5, f"{present} Hz is missing at {missing} of {len(pieces)}"
+    never(samples, rate, absent)
+
+
 def never(samples: np.ndarray, rate: int, freq: float) -> None:
     """Assert that a tone is in no 100 ms of the samples."""
     step = rate // 20
@@ -155,8 +167,8 @@ async def test_a_pause_is_cut_out_of_the_whole_recording(api: Api, ana: Phone, b
     before = len(left) / rate - seconds  # what was recorded before this test began to count
     assert -TOLERANCE <= before <= 1.5, before
     never(left, rate, SECRET)
-    hears(left, rate, ANA, absent=(BIA,))
-    hears(right, rate, BIA, absent=(ANA,))
+    holds(left, rate, ANA, absent=BIA)
+    holds(right, rate, BIA, absent=ANA)
     sidecar = api.server.recording(call.id)
     assert sidecar["aviso"] is None
     assert abs(sidecar["duracao_ms"] - sidecar["conversa_ms"]) <= 300
@@ -201,8 +213,8 @@ async def test_pause_resume_and_stop_in_any_order(api: Api, ana: Phone, bia: Pho
         left, right, rate = await call.heard(gravacao_id)
         lasts(left, rate, seconds)
         never(left, rate, SECRET)
-        hears(left, rate, ANA, absent=(BIA,))
-        hears(right, rate, BIA, absent=(ANA,))
+        holds(left, rate, ANA, absent=BIA)
+        holds(right, rate, BIA, absent=ANA)
     for method, corpo in (("POST", {}), ("DELETE", {}), ("PUT", {"pausada": True})):
         answer = await api.http.request(method, call.path, json=corpo)
         assert (answer.status_code, answer.json()["motivo"]) == (405, 80)
@@ -296,8 +308,8 @@ async def test_the_server_is_killed_in_a_pause_and_in_a_partial_recording(crashi
             assert abs(len(left) / rate - seconds) <= 2 * TOLERANCE  # counted from outside, the beginning is not exact
         else:
             lasts(left, rate, seconds)
-        hears(left, rate, 440, absent=(880,))
-        hears(right, rate, 880, absent=(440,))
+        holds(left, rate, 440, absent=880)
+        holds(right, rate, 880, absent=440)
     assert server.recording(crashing.id)["aviso"] is None
 
 
@@ -317,5 +329,5 @@ async def test_the_engine_is_killed_in_the_second_part(crashing: Talk) -> None:
     await api.recorded(crashing.id)
     left, right, rate = await crashing.heard()
     assert len(left) / rate > 1 + 1.5  # both parts, less the last block of 2 s
-    hears(left, rate, 440, absent=(880,))
-    hears(right, rate, 880, absent=(440,))
+    holds(left, rate, 440, absent=880)
+    holds(right, rate, 880, absent=440)

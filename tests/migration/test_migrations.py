@@ -43,7 +43,7 @@ def test_empty_to_head_equals_the_models(database_url: str) -> None:
         engine.dispose()
 
 
-def test_one_line_of_revisions(tmp_path: object) -> None:
+def test_one_line_of_revisions() -> None:
     numbers = [script.revision for script in scripts("sqlite://").walk_revisions()][::-1]
     assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ def test_the_table_takes_a_key_once(books: Books, chave: Chave) -> None:
 
 async def test_the_key_is_kept_with_what_was_created_or_neither(storage: Storage) -> None:
     """Twenty requests at once with one key create once; a failing one leaves no key behind."""
-    conta_id = (await storage.write(create_conta, "ana", "token", 0, NOON)).id  # type: ignore[arg-type]
+    conta_id = (await storage.write(create_conta, "ana", "token", Decimal(0), NOON)).id
     made = iter(range(100))
 
     def create(session: Session, *, fail: bool) -> dict[str, Any]:

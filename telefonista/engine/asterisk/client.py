@@ -29,6 +29,7 @@ EVENTS = (
     "ChannelHangupRequest",
     "ChannelDestroyed",
     "ChannelDtmfReceived",
+    "ChannelTransfer",
     "PlaybackFinished",
     "ChannelUserevent",
     "ApplicationReplaced",

@@ -29,6 +29,7 @@ from telefonista.engine.port import (
     Leg,
     RamalAccount,
     Recording,
+    Referral,
     TrunkAccount,
 )
 
@@ -44,6 +45,8 @@ class AsteriskEngine:
         self._process = process
         self._switch = Switch()
         self._switch.on_stranger = self._take_stranger
+        self._referral: Callable[[Referral], Awaitable[None]] | None = None
+        self._switch.on_transfer = self._take_transfer
         self._switch.on_contact = lambda event: self._contacts.take(event)
         self._contacts = Contacts()
         self._accounts = Accounts(self._switch)
@@ -149,6 +152,28 @@ class AsteriskEngine:
     def on_incoming(self, handler: Callable[[Incoming], Awaitable[None]]) -> None:
         self._incoming = handler
 
+    def on_referral(self, handler: Callable[[Referral], Awaitable[None]]) -> None:
+        self._referral = handler
+
+    def _take_transfer(self, event: Event) -> None:
+        leg = self._switch.legs.get(event["referred_by"]["source_channel"]["id"])
+        if leg is None:
+            return
+        to = event["refer_to"]
+        other = to.get("destination_channel", {}).get("id", "")
+        referral = Referral(leg, to.get("requested_destination", {}).get("destination", ""), other)
+        self._switch.spawn(self._refer(referral), f"referral {leg.id}")
+
+    async def _refer(self, referral: Referral) -> None:
+        if self._referral is None:
+            await referral.leg.referred(done=False)
+            return
+        try:
+            await self._referral(referral)
+        except Exception:
+            log.exception("a transfer was not handled", leg=referral.leg.id)
+            await referral.leg.referred(done=False)
+
     def on_up(self, handler: Callable[[], Awaitable[None]]) -> None:
         self._up = handler
 
@@ -178,6 +203,8 @@ class AsteriskEngine:
         """Hear of the end of a channel we did not create: without it the events stop when it leaves the application."""
         try:
             await self._switch.call("POST", f"/applications/{APP}/subscription", eventSource=f"channel:{leg.id}")
+            # Its own transfer key asks us and not the engine, which would call by itself.
+            await leg.command("POST", "/variable", variable="PJSIP_TRANSFER_HANDLING()", value="ari-only")
         except AriError:
             leg.lost(datetime.now(UTC), 16, By.FAR)  # the caller was faster
 

@@ -41,6 +41,7 @@ class AriLeg:
         self._request: Event | None = None
         self._keys: asyncio.Queue[str] = asyncio.Queue()
         self._asked = False
+        self._handed_over = 0
 
     # -- what the engine tells --------------------------------------------------------------------------------------
 
@@ -174,7 +175,18 @@ class AriLeg:
             with suppress(EngineError):
                 await self._switch.call("DELETE", f"/playbacks/{playback}")
 
+    async def referred(self, *, done: bool) -> None:
+        with suppress(EngineError, HungUp):
+            states = "channel_answered" if done else "channel_unavailable"
+            await self.command("POST", "/transfer_progress", states=states)
+
+    def hand_over(self) -> None:
+        self._handed_over += 1
+
     def hang_up(self, *, cause: int = 16) -> None:
+        if self._handed_over:
+            self._handed_over -= 1
+            return
         if not self._asked and not self.gone.done():
             self._asked = True
             self._switch.end_leg(self, cause)

@@ -26,6 +26,7 @@ class Switch:
         self.bridges: dict[str, Any] = {}  # those that are open here, by id
         self.on_stranger: Callable[[Event], None] = lambda event: None  # StasisStart of a leg nobody dialled
         self.on_contact: Callable[[Event], None] = lambda event: None
+        self.on_transfer: Callable[[Event], None] = lambda event: None
         self._playbacks: dict[str, asyncio.Future[Event]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -44,6 +45,8 @@ class Switch:
                 future.set_result(event)
         elif event["type"] == "ContactStatusChange":
             self.on_contact(event)
+        elif event["type"] == "ChannelTransfer":
+            self.on_transfer(event)
         elif channel is not None:
             leg = self.legs.get(channel["id"])
             if leg is not None:

@@ -25,6 +25,7 @@ from telefonista.engine.port import (
     Leg,
     RamalAccount,
     Recording,
+    Referral,
     TrunkAccount,
 )
 
@@ -59,6 +60,7 @@ class FakeEngine:
         self._taken: dict[str, FakeLeg] = {}  # running recordings' legs, by name
         self._endings: dict[str, Ending] = {}
         self._incoming: Callable[[Incoming], Awaitable[None]] | None = None
+        self._referral: Callable[[Referral], Awaitable[None]] | None = None
         self._up: Callable[[], Awaitable[None]] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._came_in = 0
@@ -319,6 +321,14 @@ class FakeEngine:
 
     def on_incoming(self, handler: Callable[[Incoming], Awaitable[None]]) -> None:
         self._incoming = handler
+
+    def on_referral(self, handler: Callable[[Referral], Awaitable[None]]) -> None:
+        self._referral = handler
+
+    async def refer(self, leg: FakeLeg, numero: str, other_leg_id: str = "") -> None:
+        """The telephone on a leg presses its transfer key."""
+        assert self._referral is not None
+        await self._referral(Referral(leg, numero, other_leg_id))
 
     def on_up(self, handler: Callable[[], Awaitable[None]]) -> None:
         self._up = handler

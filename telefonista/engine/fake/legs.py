@@ -36,6 +36,8 @@ class FakeLeg:
         self._engine = engine
         self._keys: asyncio.Queue[str] = asyncio.Queue()
         self._asked = False
+        self._handed_over = 0
+        self.told_referral: bool | None = None  # how the transfer it asked for went
         self._timers: list[asyncio.TimerHandle] = []
         self._limit: asyncio.TimerHandle | None = None
 
@@ -196,8 +198,16 @@ class FakeLeg:
         if self.gone.done():
             raise self.gone.result()
 
+    async def referred(self, *, done: bool) -> None:
+        self.told_referral = done
+
+    def hand_over(self) -> None:
+        self._handed_over += 1
+
     def hang_up(self, *, cause: int = 16) -> None:
-        if not self._asked and not self.gone.done():
+        if self._handed_over:
+            self._handed_over -= 1
+        elif not self._asked and not self.gone.done():
             self._asked = True
             self._at(self._engine.latency, self.end, cause, None, By.US)
 
