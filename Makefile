@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(RUN)/python -m pip --version >/dev/null
 	@test -x $(RUN)/uv || command -v uv >/dev/null || $(RUN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	@UV=$$(test -x $(RUN)/uv && echo $(RUN)/uv || command -v uv); \
-	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $$UV sync --quiet --frozen --inexact
+	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $$UV sync --quiet --frozen --inexact --compile-bytecode
 	@touch $@
 
 serve: $(STAMP) ## start everything: engine, database, API (Ctrl-C ends it)
@@ -28,7 +28,7 @@ test: $(STAMP) ## set up whatever the tests need and run everything
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-cache
 	@$(RUN)/telefonista engine install
-	@$(RUN)/pytest -n 2 --dist loadgroup
+	@$(RUN)/pytest -n 2 --dist loadfile
 
 check: $(STAMP) ## what takes seconds: lint, types, import rules, unit tests
 	@$(RUN)/ruff format --check --quiet .

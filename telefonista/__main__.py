@@ -1,4 +1,4 @@
-"""The commands: serve, stop, doctor, migrate, engine, conta, tronco. Everything they do lives elsewhere."""
+"""The commands: serve, stop, doctor, migrate, engine, conta, bina, tronco. Everything they do lives elsewhere."""
 
 import sys
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from telefonista.terminal import explain, make_app
 
 app = make_app(__version__)
 app.command("telefonista.conta.cli:app", name="conta", help="As contas dos clientes: saldos e tokens.")
+app.command("telefonista.bina.cli:app", name="bina", help="Os números que cada conta pode mostrar a quem chama.")
 app.command("telefonista.tronco.cli:app", name="tronco", help="As operadoras por onde saem as ligações externas.")
 app.command("telefonista.engine_cli:app", name="engine", help="O motor de telefonia: instalar e ver.")
 

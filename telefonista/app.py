@@ -11,14 +11,19 @@ import structlog
 from fastapi import FastAPI
 
 from telefonista import __version__
+from telefonista.bina.http import router as bina
 from telefonista.calling.capacity import Gates
 from telefonista.calling.house import House
 from telefonista.calling.recovery import recover
 from telefonista.calling.run import Runner
+from telefonista.chamada.avaliacao import router as avaliacao
 from telefonista.chamada.escuta import router as escuta
 from telefonista.chamada.http import router as chamada
 from telefonista.chamada.keypad import Keypad
+from telefonista.chamada.queries import limits_of
 from telefonista.chamada.refer import Transfers
+from telefonista.chamada.report import router as report
+from telefonista.chamada.schedule import Agenda
 from telefonista.chamada.tell import tellers
 from telefonista.chamada.transfer import router as transfer
 from telefonista.conta import queries as contas
@@ -29,7 +34,8 @@ from telefonista.engine.asterisk.engine import AsteriskEngine
 from telefonista.engine.asterisk.install import ensure_engine
 from telefonista.engine.asterisk.instance import Instance
 from telefonista.engine.asterisk.process import EngineProcess
-from telefonista.engine.asterisk.rede import render_sounds
+from telefonista.engine.asterisk.rede import render_notices, render_sounds
+from telefonista.engine.asterisk.tree import InstallError
 from telefonista.gravacao.control import router as gravacao_control
 from telefonista.gravacao.convert import Converter
 from telefonista.gravacao.http import router as gravacao
@@ -89,7 +95,21 @@ def make_app(product: Product) -> FastAPI:
     )
     app.state.house, app.state.operador = product.house, product.operador
     app.state.webhook_changed = product.webhook_changed
-    for router in (gravacao, gravacao_control, escuta, transfer, chamada, ramal, webhook, operador, saude, docs):
+    for router in (
+        bina,
+        gravacao,
+        gravacao_control,
+        escuta,
+        transfer,
+        avaliacao,
+        report,
+        chamada,
+        ramal,
+        webhook,
+        operador,
+        saude,
+        docs,
+    ):
         app.include_router(router)
     app.add_middleware(Metered)
     handlers.install(app)
@@ -115,7 +135,16 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
             deliverer = Deliverer(storage, http)
             runner = Runner(engine, storage, gates, tellers(settings.base_url, deliverer.nudge))
             converter = Converter(storage, engine, settings.recordings)
-            house = House(settings, storage, engine, runner, sounds=engine.sounds, recorded=converter.nudge)
+            agenda = Agenda(storage, engine, runner, gates, limits_of(settings), per_second=settings.calls_per_second)
+            house = House(
+                settings,
+                storage,
+                engine,
+                runner,
+                sounds=engine.sounds,
+                recorded=converter.nudge,
+                scheduled=agenda.changed,
+            )
             carriers = Carriers(storage, engine, gates)
             guard = Guard(storage, engine.block)
             purger = Purger(storage, engine, settings.recordings, instance_of(settings).recording)
@@ -125,6 +154,7 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
                 await guard.engine_up()
                 await carriers.push_all()
                 await accounts.push_all(house)
+                asyncio.get_running_loop().call_soon(agenda.wake)  # the engine says it is alive after this
 
             runner.on_finished = lambda chamada_id: converter.nudge()
             engine.on_up(on_up)
@@ -138,6 +168,7 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
                 ("retencao", purger.run()),
                 ("bloqueios", guard.run()),
                 ("webhooks", deliverer.run()),
+                ("agenda", agenda.run()),
             ):
                 stack.push_async_callback(_end, asyncio.create_task(work, name=name))
             operator = Operador(door.make_key(settings.home), carriers)
@@ -157,9 +188,14 @@ async def _engine(settings: Settings, progress: Progress) -> AsyncIterator[Aster
     tree = await ensure_engine(settings.cache, asterisk=settings.asterisk, progress=progress)
     instance = instance_of(settings)
     instance.prepare()
+    progress("avisos falados", None)
+    try:
+        await render_notices(tree.espeak, instance.sounds / "avisos")
+    except InstallError as problem:  # a machine's own engine may come without espeak-ng: calls go without it
+        log.warning("callers hear no notices", reason=str(problem))
     if settings.test_network:
         progress("rede de teste", None)
-        await render_sounds(tree.espeak, instance.sounds, instance.sounds / "avisos")
+        await render_sounds(tree.espeak, instance.sounds)
     progress("motor", None)
     engine = AsteriskEngine(EngineProcess(instance, tree))
     try:

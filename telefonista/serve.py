@@ -4,6 +4,8 @@ import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 import uvicorn
@@ -11,13 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from telefonista import presence
-from telefonista.app import first_token, make_app, open_house
+from telefonista.app import first_token, instance_of, make_app, open_house
 from telefonista.calling.house import House
 from telefonista.dialect.server import HttpProtocol
+from telefonista.engine.asterisk.state import status, stop_engine
 from telefonista.engine.rede import NUMEROS
 from telefonista.settings import Settings
 
 log = structlog.get_logger()
+
+_LAST_ANSWERS = 5
+"""Seconds that answers under way have at the end."""
 
 
 class CannotServe(Exception):
@@ -40,19 +46,33 @@ async def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, here: presence.Presence) -> None:
+    told = _Told()
     listener = _listen(settings)
+    had_engine = status(instance_of(settings).directory) is not None
     with _progress() as progress:
         house_context = open_house(settings, progress)
-        product = await house_context.__aenter__()
+        try:
+            with told.cancelling():
+                product = await house_context.__aenter__()
+        except _Interrupted:
+            if not had_engine:  # one that was there before may have calls
+                await stop_engine(instance_of(settings).directory)
+            return
     try:
         config = uvicorn.Config(
-            make_app(product), http=HttpProtocol, ws="none", lifespan="off", log_config=None, access_log=False
+            make_app(product),
+            http=HttpProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_LAST_ANSWERS,
         )
         server = _Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         here.ready()
         print(banner(settings), flush=True)
-        await _until_told(product.house, settings, serving)
+        await _until_told(product.house, settings, serving, told)
         server.should_exit = True
         await serving
         await product.stop_engine()
@@ -60,16 +80,41 @@ async def _serve(settings: Settings, here: presence.Presence) -> None:
         await house_context.__aexit__(*sys.exc_info())
 
 
-async def _until_told(house: House, settings: Settings, serving: "asyncio.Task[None]") -> None:
-    loop = asyncio.get_running_loop()
-    asked, now = asyncio.Event(), asyncio.Event()
+class _Interrupted(Exception):
+    """Told to stop before being ready."""
 
-    def on_signal() -> None:
-        (now if asked.is_set() else asked).set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-    waiting = asyncio.ensure_future(asked.wait())
+class _Told:
+    """Counts Ctrl-C and SIGTERM: the first asks for the end, the second wants it now."""
+
+    def __init__(self) -> None:
+        self.asked, self.now = asyncio.Event(), asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._signalled)
+
+    def _signalled(self) -> None:
+        (self.now if self.asked.is_set() else self.asked).set()
+        if self._starting is not None:
+            self._starting.cancel()
+            self._starting = None
+
+    @contextmanager
+    def cancelling(self) -> Iterator[None]:
+        """While inside, the first signal cancels this task, and _Interrupted comes out."""
+        task = self._starting = asyncio.current_task()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task is None or not self.asked.is_set() or task.uncancel() > 0:
+                raise
+            raise _Interrupted from None
+        finally:
+            self._starting = None
+
+
+async def _until_told(house: House, settings: Settings, serving: "asyncio.Task[None]", told: _Told) -> None:
+    waiting = asyncio.ensure_future(told.asked.wait())
     await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     house.runner.draining = True
@@ -77,7 +122,7 @@ async def _until_told(house: House, settings: Settings, serving: "asyncio.Task[N
     if active:
         _say(f"\n{active} chamada(s) em curso: aguardo até {settings.drain_seconds} s. Ctrl-C de novo encerra já.")
         drained = asyncio.ensure_future(house.runner.drain(settings.drain_seconds))
-        hurried = asyncio.ensure_future(now.wait())
+        hurried = asyncio.ensure_future(told.now.wait())
         await asyncio.wait({drained, hurried, serving}, return_when=asyncio.FIRST_COMPLETED)
         for task in (drained, hurried):
             task.cancel()

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     test_network: bool = True  # the numbers of DDD 10 that behave
     test_credit: Decimal = Field(Decimal("1000.00"), ge=0, le=1_000_000_000)  # R$ that the first conta starts with
     trunk_wait_seconds: int = Field(10, ge=0, le=60)  # how long a call waits for a place in a full trunk
+    confirmed_bina: bool = True  # by a trunk only confirmed numbers of the conta, or the trunk's own, are shown
+    requests_per_second: int = Field(20, ge=0, le=100_000)  # of one conta in the long run, beyond it 429; 0 = any
+    requests_burst: int = Field(40, ge=1, le=100_000)  # and so many at once
+    calls_per_second: int = Field(5, ge=0, le=1000)  # of one conta, placed at once or fallen due; 0 = any
+    calls_burst: int = Field(10, ge=1, le=1000)  # so many placed at once before the rate counts
     internal_urls: bool = False  # webhooks and audio may lead to loopback and private addresses: development only
     drain_seconds: int = Field(30, ge=0, le=3600)  # how long the first Ctrl-C waits for calls in progress
     log_format: Literal["text", "json"] = "text"

@@ -2,9 +2,30 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
+
+
+class Starts:
+    """What was started in the last second, to start no more than so many in any one second."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def wait(self, per_second: int, now: float) -> float:
+        """Seconds until one more may start; 0 = now."""
+        while self._times and self._times[0] + 1.0 <= now:
+            self._times.popleft()
+        return 0.0 if len(self._times) < per_second else self._times[0] + 1.0 - now
+
+    def frees_at(self) -> float:
+        """When the oldest one is a second old; only after `wait` was not 0."""
+        return self._times[0] + 1.0
+
+    def add(self, now: float) -> None:
+        self._times.append(now)
 
 
 @dataclass
@@ -12,17 +33,22 @@ class _Gate:
     canais: int
     cps: int
     busy: int = 0
-    started: deque[float] = field(default_factory=deque)
+    starts: Starts = field(default_factory=Starts)
     waiting: deque["asyncio.Future[None]"] = field(default_factory=deque)
     timer: asyncio.TimerHandle | None = None  # set while the next turn waits for its second
+    held: dict[str, bool] = field(default_factory=dict)  # by who it is for: whether the second's turn is taken as well
 
 
 class Gates:
-    """One gate a trunk. A call over the limits waits its turn, first come first served, up to `wait_seconds`."""
+    """One gate a trunk. A call over the limits waits its turn, first come first served, up to `wait_seconds`.
+
+    Who must not wait asks for room and holds a place before there is a call; the call finds it by its key.
+    """
 
     def __init__(self, wait_seconds: float) -> None:
         self._wait_seconds = wait_seconds
         self._gates: dict[int, _Gate] = {}
+        self.on_room: Callable[[], None] = lambda: None  # there may be room now where there was none
 
     def limit(self, tronco_id: int, *, canais: int, cps: int) -> None:
         """Set or change a trunk's limits; legs already up stay."""
@@ -30,15 +56,57 @@ class Gates:
         gate.canais, gate.cps = canais, cps
         self._admit(gate)
 
+    def room(self, tronco_id: int | None, canais: int = 1, *, start: bool = True) -> float:
+        """Seconds until so many channels, and with `start` one turn, can be held: 0 = now, inf = see `on_room`."""
+        gate = None if tronco_id is None else self._gates.get(tronco_id)
+        if gate is None:
+            return 0.0
+        if gate.waiting or gate.busy + canais > gate.canais:
+            return inf
+        return gate.starts.wait(gate.cps, asyncio.get_running_loop().time()) if start else 0.0
+
+    def hold(self, tronco_id: int | None, key: str, *, start: bool) -> None:
+        """Take a place for a leg to come, with `start` also its turn of this second. Given back by `release`."""
+        gate = None if tronco_id is None else self._gates.get(tronco_id)
+        if gate is None or key in gate.held:
+            return
+        gate.held[key] = start
+        gate.busy += 1
+        if start:
+            gate.starts.add(asyncio.get_running_loop().time())
+
+    def release(self, tronco_id: int | None, key: str) -> None:
+        """Give back what is held, unless its leg has taken it over."""
+        gate = None if tronco_id is None else self._gates.get(tronco_id)
+        if gate is not None and gate.held.pop(key, None) is not None:
+            self._leave(gate)
+
     @asynccontextmanager
-    async def place(self, tronco_id: int | None) -> AsyncIterator[None]:
-        """Hold one channel of a trunk while inside. Raises TimeoutError when none came free in time."""
+    async def place(self, tronco_id: int | None, key: str = "") -> AsyncIterator[None]:
+        """Hold one channel of a trunk while inside. Raises TimeoutError when none came free in time.
+
+        `key`: whose place it is; one held for it is taken over.
+        """
         gate = None if tronco_id is None else self._gates.get(tronco_id)
         if gate is None:
             yield
             return
+        held = gate.held.pop(key, None)
+        if not held:
+            await self._turn(gate, has_channel=held is not None)
+        try:
+            yield
+        finally:
+            self._leave(gate)
+
+    async def _turn(self, gate: _Gate, *, has_channel: bool) -> None:
+        """Wait in line; who has a channel waits in front of the line, for its second only."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        gate.waiting.append(turn)
+        if has_channel:
+            gate.busy -= 1
+            gate.waiting.appendleft(turn)
+        else:
+            gate.waiting.append(turn)
         self._admit(gate)
         try:
             async with asyncio.timeout(self._wait_seconds):
@@ -46,13 +114,10 @@ class Gates:
         except (TimeoutError, asyncio.CancelledError):
             if turn in gate.waiting:
                 gate.waiting.remove(turn)
+                self._admit(gate)
             elif turn.done() and not turn.cancelled():
                 self._leave(gate)
             raise
-        try:
-            yield
-        finally:
-            self._leave(gate)
 
     def _leave(self, gate: _Gate) -> None:
         gate.busy -= 1
@@ -65,13 +130,13 @@ class Gates:
             gate.timer = None
         while gate.waiting and gate.busy < gate.canais:
             now = loop.time()
-            while gate.started and gate.started[0] + 1.0 <= now:
-                gate.started.popleft()
-            if len(gate.started) >= gate.cps:
-                gate.timer = loop.call_at(gate.started[0] + 1.0, self._admit, gate)
+            if gate.starts.wait(gate.cps, now):
+                gate.timer = loop.call_at(gate.starts.frees_at(), self._admit, gate)
                 return
             turn = gate.waiting.popleft()
             if not turn.done():
-                gate.started.append(now)
+                gate.starts.add(now)
                 gate.busy += 1
                 turn.set_result(None)
+        if not gate.waiting:
+            self.on_room()

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from telefonista.calling.run import Runner
 from telefonista.dialect.auth import Token
 from telefonista.dialect.errors import token_invalido
+from telefonista.dialect.ratelimit import RateLimit
 from telefonista.engine.port import Engine
 from telefonista.settings import Settings
 from telefonista.storage.session import Storage
@@ -32,6 +34,18 @@ class House:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     sounds: Path = Path()  # holds the folder `avisos` with the spoken notices
     recorded: Callable[[], None] = lambda: None  # to be called when a recording has ended before its call
+    # to be called when a chamada waits for an instant, or (None) no more
+    scheduled: Callable[[int, datetime | None], None] = lambda chamada_id, when: None
+
+    @cached_property
+    def request_rate(self) -> RateLimit:
+        """Requests by conta; in the loop only."""
+        return RateLimit(self.settings.requests_per_second, self.settings.requests_burst)
+
+    @cached_property
+    def call_rate(self) -> RateLimit:
+        """Calls placed at once, by conta; in units of `storage.write` only."""
+        return RateLimit(self.settings.calls_per_second, self.settings.calls_burst)
 
 
 def house_of(request: Request) -> House:
@@ -41,10 +55,12 @@ def house_of(request: Request) -> House:
 
 
 async def conta_of(request: Request, token: Token) -> Conta:
-    """The conta that the request's Access-Token selects; refuses with 403/40."""
-    conta = await house_of(request).storage.read(conta_by_token, token)
+    """The conta that the request's Access-Token selects; refuses with 403/40, and with 429/100 over its rate."""
+    house = house_of(request)
+    conta = await house.storage.read(conta_by_token, token)
     if conta is None:
         raise token_invalido()
+    house.request_rate.check(conta.id)
     return conta
 
 

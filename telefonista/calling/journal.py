@@ -7,10 +7,11 @@ from typing import Any
 from telefonista.calling import recordings, records
 from telefonista.calling.pedido import PernaPedido
 from telefonista.calling.records import SILENT, Fact, Tellers
-from telefonista.engine.port import By, HungUp, Leg
+from telefonista.engine.port import By, HungUp, Leg, Media
 from telefonista.storage.session import Storage
 
 _LAST_WORDS_SECONDS = 6.0
+_TELLING_PACKETS = 100  # some two seconds of sound: less says nothing about a line
 
 
 class Journal:
@@ -99,7 +100,9 @@ class Journal:
             self._hung_up(self._legs[leg], hangup)
 
     def _hung_up(self, letra: str, hangup: HungUp) -> None:
-        self._fact("desligada", letra, hangup.at, causa=hangup.cause, sip=hangup.sip, por=hangup.by.value)
+        dados = {"causa": hangup.cause, "sip": hangup.sip, "por": hangup.by.value}
+        fact, midia = Fact("desligada", hangup.at, letra, dados), _midia(hangup.media)
+        self._storage.queue(records.note, self.chamada_id, fact, self._tellers, midia)
 
     async def _write(self, tipo: str, letra: str, **dados: Any) -> None:
         fact = Fact(tipo, datetime.now(UTC), letra, dados)
@@ -107,3 +110,18 @@ class Journal:
 
     def _fact(self, tipo: str, letra: str, at: datetime, **dados: Any) -> None:
         self._storage.queue(records.note, self.chamada_id, Fact(tipo, at, letra, dados), self._tellers)
+
+
+def _midia(media: Media | None) -> dict[str, Any] | None:
+    """What the journal keeps of a leg's sound; None when there was too little."""
+    if media is None or max(media.sent, media.received) < _TELLING_PACKETS:
+        return None
+    expected = media.received + media.lost
+    return {
+        "pacotes_enviados": media.sent,
+        "pacotes_recebidos": media.received,
+        "perdidos": media.lost,
+        "perda_percentual": round(100 * media.lost / expected, 1) if expected else 0.0,
+        "jitter_ms": round(media.jitter_ms, 1),
+        "rtt_ms": None if media.rtt_ms is None else round(media.rtt_ms, 1),
+    }

@@ -89,7 +89,7 @@ async def reached(desk: Desk, pedido: Pedido, perna: PernaPedido, *, heard_by: L
     async with AsyncExitStack() as stack:
         async with while_up(*([heard_by] if heard_by else [])), AsyncExitStack() as waiting:
             try:
-                await stack.enter_async_context(desk.gates.place(perna.rota.tronco_id))
+                await stack.enter_async_context(desk.gates.place(perna.rota.tronco_id, perna.leg_id()))
             except TimeoutError:
                 desk.journal.not_reached(perna, NO_PLACE)
                 raise NotReached(NO_PLACE, "the trunk is full") from None

@@ -11,6 +11,11 @@ def ponte(chamada_id: int) -> str:
     return f"{chamada_id}-br"
 
 
+def leg_id(chamada_id: int, letra: str, device: int = 0) -> str:
+    """The engine's id of a leg: derived from the row, so that nothing is nameless after a crash."""
+    return f"{chamada_id}-{letra}" + (f".{device}" if device else "")
+
+
 @dataclass(frozen=True)
 class Rota:
     """Where a number rings: a trunk's endpoint with the number to dial, or a ramal on all its devices."""
@@ -41,8 +46,8 @@ class PernaPedido:
     nome: str = ""
 
     def leg_id(self, device: int = 0) -> str:
-        """The engine's id of this leg: derived from the row, so that nothing is nameless after a crash."""
-        return f"{self.chamada_id}-{self.letra}" + (f".{device}" if device else "")
+        """The engine's id of this leg."""
+        return leg_id(self.chamada_id, self.letra, device)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From a number to where it rings: a ramal of the conta, the test network, or the trunk that serves its class."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -45,20 +46,30 @@ def resolve(
         return Rota(numero.tipo, numero.classe, numero.e164, REDE, numero=str(numero.nacional))
     if numero.classe == "internacional" and not conta.internacional:
         raise NaoPermitida("ligações internacionais não estão habilitadas nesta conta")
-    for tronco in session.scalars(select(Tronco).order_by(Tronco.id)):
-        if numero.classe in tronco.classes.split(","):
-            return Rota(
-                numero.tipo,
-                numero.classe,
-                numero.e164,
-                trunk_endpoint(tronco.id),
-                numero=as_dialled(numero, tronco.formato_numero),
-                tronco_id=tronco.id,
-            )
+    tronco = serving(troncos_of(session), numero.classe)
+    if tronco is not None:
+        return Rota(
+            numero.tipo,
+            numero.classe,
+            numero.e164,
+            trunk_endpoint(tronco.id),
+            numero=as_dialled(numero, tronco.formato_numero),
+            tronco_id=tronco.id,
+        )
     raise SemRota(
         f"nenhum tronco atende números da classe {numero.classe}: cadastre um com `telefonista tronco add`"
         " ou use um número da rede de teste, por exemplo 1030000001"
     )
+
+
+def troncos_of(session: Session) -> Sequence[Tronco]:
+    """The trunks in the order they are tried."""
+    return session.scalars(select(Tronco).order_by(Tronco.id)).all()
+
+
+def serving(troncos: Sequence[Tronco], classe: str) -> Tronco | None:
+    """The trunk by which a class of numbers leaves."""
+    return next((tronco for tronco in troncos if classe in tronco.classes.split(",")), None)
 
 
 def _check_rights(chamador: Chamador, numero: Numero) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from telefonista.billing.ledger import reserve
-from telefonista.calling import routing
+from telefonista.calling.bina import bina_of
 from telefonista.calling.pedido import PernaPedido
 from telefonista.calling.records import pernas_of
 from telefonista.chamada.queries import Limits, add_perna, route, tariff
@@ -48,7 +48,8 @@ def add_guest(session: Session, conta_id: int, guest: Guest, limits: Limits, now
         perna.substitui = place_of(pernas, guest.substitui).letra
         shown = place_of(pernas, "destino" if guest.substitui == "origem" else "origem").numero
     reserve(session, conta_id, perna, price, now)
-    return PernaPedido(chamada.id, letra, rota, routing.as_shown(shown))
+    bina = bina_of(session, conta_id, rota, shown, so_confirmada=limits.so_bina_confirmada)
+    return PernaPedido(chamada.id, letra, rota, bina)
 
 
 def add_listener(session: Session, conta_id: int, guest: Guest, limits: Limits, now: datetime) -> PernaPedido:

@@ -4,17 +4,17 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import AfterValidator, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from telefonista.calling.house import Casa, ContaAtual, zone_of
 from telefonista.calling.idempotency import Chave, first_answer, keep_answer
-from telefonista.calling.pedido import Pedido
 from telefonista.chamada import queries
 from telefonista.chamada.flow import bridged_call
 from telefonista.chamada.objeto import ChamadaCriada, ChamadaObjeto
+from telefonista.chamada.schedule_queries import cancel_scheduled
 from telefonista.chamada.view import chamada_object
 from telefonista.dialect import idempotency
 from telefonista.dialect.dates import parse_agenda
@@ -23,8 +23,7 @@ from telefonista.dialect.errors import inativa, nao_encontrado, sem_motor
 from telefonista.dialect.fields import recusa
 from telefonista.dialect.lenient import dados
 from telefonista.dialect.models import Booleano, Corpo, IdCaminho, Instante, Telefone, Texto
-from telefonista.dialect.numbers import NumeroInvalido, classify
-from telefonista.dialect.paging import ConsultaRelatorio, Relatorio, relatorio
+from telefonista.dialect.ratelimit import RateLimit
 
 router = APIRouter(tags=["chamada"])
 
@@ -61,11 +60,6 @@ class NovaChamada(Corpo):
     detecta_caixa_destino: Annotated[Booleano, Field(description="O mesmo, para o destino.")] = False
 
 
-class ConsultaChamadas(ConsultaRelatorio):
-    origem: Annotated[Telefone | None, Field(description="Só chamadas com este número de origem.")] = None
-    destino: Annotated[Telefone | None, Field(description="Só chamadas com este número de destino.")] = None
-
-
 @router.post(
     "/chamada",
     summary="Criar chamada",
@@ -77,13 +71,15 @@ async def create(corpo: NovaChamada, request: Request, casa: Casa, conta: ContaA
     key = Chave(conta.id, chave, idempotency.digest("POST", "/chamada", dados(request))) if chave else None
     ready = casa.engine.alive() and not casa.runner.draining
     limits = queries.limits_of(casa.settings)
-    made = await casa.storage.write(_create_once, conta.id, corpo, limits, key, now, ready=ready)
+    rate = casa.call_rate
+    made = await casa.storage.write(_create_once, conta.id, corpo, limits, key, now, ready=ready, rate=rate)
     if isinstance(made, dict):
         return ok(made, _CRIADA)
-    pedido, agendada = made
-    if not agendada:
-        casa.runner.start(pedido, bridged_call)
-    return ok({"id": pedido.id}, _CRIADA)
+    if made.pedido is not None:
+        casa.runner.start(made.pedido, bridged_call)
+    else:
+        casa.scheduled(made.id, made.agendada_para)
+    return ok({"id": made.id}, _CRIADA)
 
 
 def _create_once(
@@ -95,47 +91,25 @@ def _create_once(
     now: datetime,
     *,
     ready: bool,
-) -> tuple[Pedido, bool] | dict[str, Any]:
-    """The call to place and whether it is for later, or the answer given before to the same key.
+    rate: RateLimit,
+) -> queries.Criada | dict[str, Any]:
+    """The chamada, to be called now or later, or the answer given before to the same key.
 
-    A repeated key is answered first: also when its date has passed meanwhile, or no engine is there any more.
+    A repeated key is answered first: also when its date has passed meanwhile, no engine is there any more, or the
+    conta has made its calls of this second. One for later needs no engine yet, and is counted when its time comes.
     """
     if chave is not None and (answer := first_answer(session, chave, now)) is not None:
         return answer
     agendada_para = parse_agenda(corpo.data_criacao, now)
-    if not ready:
-        raise sem_motor(2)
+    if agendada_para is None:
+        if not ready:
+            raise sem_motor(2)
+        rate.check(conta_id)
     nova = queries.Nova(**corpo.model_dump(exclude={"data_criacao"}), agendada_para=agendada_para)
-    pedido = queries.create_chamada(session, conta_id, nova, limits, now)
+    made = queries.create_chamada(session, conta_id, nova, limits, now)
     if chave is not None:
-        keep_answer(session, chave, {"id": pedido.id}, now)
-    return pedido, agendada_para is not None
-
-
-@router.get("/chamada/relatorio", summary="Relatório de chamadas", responses=documented(Relatorio[ChamadaObjeto]))
-async def report(consulta: Annotated[ConsultaChamadas, Query()], casa: Casa, conta: ContaAtual) -> Response:
-    zone, pagina = zone_of(conta), consulta.pagina()
-    total, vistas = await casa.storage.read(
-        queries.list_chamadas,
-        conta.id,
-        consulta.limites(zone, datetime.now(UTC)),
-        origem=_as_stored(consulta.origem),
-        destino=_as_stored(consulta.destino),
-        posicao=pagina.posicao,
-        limite=pagina.limite,
-    )
-    itens = [chamada_object(vista, zone, casa.settings.base_url) for vista in vistas]
-    return ok(relatorio(total, pagina.posicao, pagina.limite, itens))
-
-
-def _as_stored(numero: str | None) -> str | None:
-    """A filter in any notation finds what is stored as E.164 or ramal."""
-    if numero is None:
-        return None
-    try:
-        return classify(numero).e164 or numero.strip()
-    except NumeroInvalido:
-        return numero.strip()
+        keep_answer(session, chave, {"id": made.id}, now)
+    return made
 
 
 @router.get("/chamada/{id}", summary="Buscar chamada", responses=documented(ChamadaObjeto))
@@ -153,10 +127,11 @@ async def end(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
         raise nao_encontrado("chamada")
     if vista.chamada.status_geral == "finalizada":
         raise inativa()
-    if not casa.runner.cancel(id) and not await casa.storage.write(
-        queries.cancel_scheduled, id, datetime.now(UTC), casa.runner.tellers
-    ):
-        raise inativa()
+    if not casa.runner.cancel(id):
+        if await casa.storage.write(cancel_scheduled, id, datetime.now(UTC), casa.runner.tellers):
+            casa.scheduled(id, None)
+        elif not casa.runner.cancel(id):  # its time may have come meanwhile
+            raise inativa()
     return ok(None, "encerrando chamada")
 
 

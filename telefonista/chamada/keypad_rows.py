@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from telefonista.billing.ledger import reserve, tariff_for
 from telefonista.billing.rates import Tariff, affordable_seconds
 from telefonista.calling import routing
+from telefonista.calling.bina import bina_of
 from telefonista.calling.causes import Status
 from telefonista.calling.pedido import Pedido, PernaPedido, Rota
 from telefonista.chamada.queries import Limits, add_perna
@@ -118,10 +119,13 @@ def _write(session: Session, ramal: Ramal, call: Incoming, plano: _Plano, limits
     session.flush()
     origem = Rota(_RAMAL, _RAMAL, ramal.ramal, ramal.usuario, ramal_id=ramal.id)
     inside = plano.destino.tipo == _RAMAL
-    bina = ramal.ramal if inside else ramal.bina or ramal.ramal
+    wanted = ramal.ramal if inside else ramal.bina or ramal.ramal
+    only = limits.so_bina_confirmada
+    bina = bina_of(session, ramal.conta_id, plano.destino, wanted, so_confirmada=only)
     nome = ramal.nome or "" if inside else ""
     a = add_perna(session, chamada, "a", "origem", ramal.ramal, origem, plano.tarifas[0], None)
-    b = add_perna(session, chamada, "b", "destino", call.dialled.strip()[:40], plano.destino, plano.tarifas[1], bina)
+    numero, shown = call.dialled.strip()[:40], bina or None
+    b = add_perna(session, chamada, "b", "destino", numero, plano.destino, plano.tarifas[1], shown)
     a.leg, a.data_inicio, a.status = call.leg.id, call.at, Status.CHAMANDO
     if not plano.recusa:
         for perna, tarifa in zip((a, b), plano.tarifas, strict=True):
@@ -134,7 +138,7 @@ def _write(session: Session, ramal: Ramal, call: Incoming, plano: _Plano, limits
         id=chamada.id,
         conta_id=ramal.conta_id,
         origem=PernaPedido(chamada.id, "a", origem),
-        destino=PernaPedido(chamada.id, "b", plano.destino, routing.as_shown(bina), nome),
+        destino=PernaPedido(chamada.id, "b", plano.destino, bina, nome),
         toque=limits.toque,
         limite=plano.limite,
         gravar=ramal.gravar_audio,

@@ -131,7 +131,7 @@ class _Telling:
         )
 
     def _chamada(self, vista: Vista) -> dict[str, Any]:
-        return chamada_object(vista, self._zone(), self.base_url)
+        return chamada_object(vista, self._zone(), self.base_url, e164=True)
 
     def _zone(self) -> ZoneInfo:
         return ZoneInfo(self.session.get_one(Conta, self.chamada.conta_id).fuso)

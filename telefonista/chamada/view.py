@@ -10,9 +10,10 @@ from telefonista.dialect.dates import hms, iso_local
 from telefonista.storage.tables import Chamada, Gravacao, Perna
 
 
-def chamada_object(vista: Vista, zone: ZoneInfo, base_url: str) -> dict[str, Any]:
-    """The documented object, keys in the seed's order."""
+def chamada_object(vista: Vista, zone: ZoneInfo, base_url: str, *, e164: bool = False) -> dict[str, Any]:
+    """The documented object, keys in the seed's order. `e164`: numbers as webhooks write them, not as they were given."""
     chamada = vista.chamada
+    pernas = [_perna(perna, zone, perna.e164 if e164 else perna.numero) for perna in vista.pernas]
     return {
         "id": chamada.id,
         "data_criacao": iso_local(chamada.data_criacao, zone),
@@ -25,10 +26,10 @@ def chamada_object(vista: Vista, zone: ZoneInfo, base_url: str) -> dict[str, Any
         "status_geral": chamada.status_geral,
         "detecta_caixa": chamada.detecta_caixa,
         "gravar_audio": chamada.gravar_audio,
-        "origem": _papel(vista.pernas, "origem", zone),
-        "destino": _papel(vista.pernas, "destino", zone),
+        "origem": _papel(vista.pernas, pernas, "origem"),
+        "destino": _papel(vista.pernas, pernas, "destino"),
         "avaliacao": _avaliacao(chamada, zone),
-        "pernas": [_perna(perna, zone) | {"papel": perna.papel} for perna in vista.pernas],
+        "pernas": [dados | {"papel": perna.papel} for perna, dados in zip(vista.pernas, pernas, strict=True)],
         "gravacoes_parciais": [_parcial(g, zone, base_url) for g in vista.gravacoes if g.tipo == "parcial"],
     }
 
@@ -60,14 +61,14 @@ def recording_url(gravacao: Gravacao, base_url: str) -> str | None:
     return f"{base_url}/rec/?id={gravacao.id}&x={gravacao.segredo}&cid={gravacao.conta_id}"
 
 
-def _papel(pernas: Sequence[Perna], papel: str, zone: ZoneInfo) -> dict[str, Any] | None:
-    return next((_perna(perna, zone) for perna in pernas if perna.papel == papel), None)
+def _papel(pernas: Sequence[Perna], shown: Sequence[dict[str, Any]], papel: str) -> dict[str, Any] | None:
+    return next((dados for perna, dados in zip(pernas, shown, strict=True) if perna.papel == papel), None)
 
 
-def _perna(perna: Perna, zone: ZoneInfo) -> dict[str, Any]:
+def _perna(perna: Perna, zone: ZoneInfo, numero: str) -> dict[str, Any]:
     return {
         "data_inicio": iso_local(perna.data_inicio, zone),
-        "numero": perna.numero,
+        "numero": numero,
         "tipo": perna.tipo,
         "status": perna.status,
         "substatus": perna.substatus,

@@ -1,4 +1,4 @@
-"""`telefonista conta list|create|credit`: the operator's hand on the money, also while the server runs."""
+"""`telefonista conta list|create|credit|retencao`: the operator's hand on the contas, also while the server runs."""
 
 import re
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from telefonista.storage.direct import transaction
 from telefonista.storage.tables import Conta
 
 LARGEST = Decimal("1000000000")
+LONGEST = 3650  # days that recordings may be kept
 
 app = cyclopts.App(name="conta", help="As contas dos clientes: seus saldos e seus tokens.")
 
@@ -87,6 +88,25 @@ def credit(conta: int, valor: str, /, *, nota: str = "crédito pelo operador") -
         add_credit(session, row.id, parsed, datetime.now(UTC), nota)
         session.refresh(row)
     return f"{reais(parsed)} na conta {row.id} ({row.nome}). Saldo: {reais(row.saldo)}."
+
+
+@app.command
+def retencao(conta: int, dias: int, /) -> str:
+    """Diz por quantos dias as gravações de uma conta são guardadas; as mais velhas são apagadas todo dia.
+
+    Parameters
+    ----------
+    conta
+        O id da conta, como em `telefonista conta list`.
+    dias
+        De 1 a 3650; uma conta nasce com 90.
+    """
+    if not 1 <= dias <= LONGEST:
+        raise Refused(f"dias: use de 1 a {LONGEST}.")
+    with transaction(load().database) as session:
+        row = _conta(session, conta)
+        row.retencao_dias = dias
+    return f"As gravações da conta {row.id} ({row.nome}) são guardadas por {dias} dias."
 
 
 def amount(text: str) -> Decimal:

@@ -27,12 +27,32 @@ class By(Enum):
     ENGINE = "engine"  # lost media, shutdown or crash of the engine
 
 
-class HungUp(Exception):
-    """A leg is gone. `cause` is Q.850 (16 when the engine gives none), `sip` the code of the answer that ended it."""
+@dataclass(frozen=True)
+class Media:
+    """What the RTP of one leg came to: packets, and those that did not arrive here; `rtt_ms` only if the far end tells.
 
-    def __init__(self, leg: "Leg", cause: int, sip: int | None, by: By, at: datetime) -> None:
+    RFC 3550: the loss is that of the last report sent, some 2 s old at the most, and the jitter is the latest.
+    """
+
+    sent: int
+    received: int
+    lost: int
+    jitter_ms: float
+    rtt_ms: float | None = None
+
+
+class HungUp(Exception):
+    """A leg is gone. `cause` is Q.850 (16 when the engine gives none), `sip` the code of the answer that ended it.
+
+    `media` is None when there was none, or the engine does not know.
+    """
+
+    def __init__(
+        self, leg: "Leg", cause: int, sip: int | None, by: By, at: datetime, media: Media | None = None
+    ) -> None:
         super().__init__(f"{leg.id} {by.value} cause={cause} sip={sip}")
         self.leg, self.cause, self.sip, self.by, self.at = leg, cause, sip, by, at
+        self.media = media
 
 
 @dataclass(frozen=True)
@@ -90,6 +110,15 @@ class Leg(Protocol):
         EngineError when there is no such file, or not such a one.
         """
 
+    async def mute(self, muted: bool) -> None:
+        """Whether its bridge goes without what this leg says; it hears the others as before. Raises HungUp."""
+
+    async def notice_talking(self, tell: Callable[[bool], None]) -> None:
+        """From now on `tell` when somebody begins (True) and stops (False, some 0.6 s later) to talk into it.
+
+        Also on a leg that was muted. The last one who asked is told. Raises HungUp.
+        """
+
     async def referred(self, *, done: bool) -> None:
         """Tell the telephone on this leg how the transfer it asked for went; a leg that is gone is success."""
 
@@ -113,6 +142,12 @@ class Bridge(Protocol):
 
     async def remove(self, leg: Leg) -> None:
         """Take a leg out; one that is gone or elsewhere is success."""
+
+    async def play(self, sound: Path) -> None:
+        """All members hear an 8 kHz mono WAV to its end, over what they say. Cancelled, it stops.
+
+        EngineError when there is no such file.
+        """
 
 
 class Recording(Protocol):

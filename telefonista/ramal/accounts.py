@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import structlog
 
 from telefonista.calling.house import House
-from telefonista.engine.port import Engine, EngineError, RamalAccount
+from telefonista.engine.port import Engine, EngineDown, EngineError, RamalAccount
 from telefonista.ramal import queries
 from telefonista.storage.tables import Ramal
 
@@ -41,40 +41,48 @@ async def push(house: House, usuarios: Iterable[str]) -> None:
 
 
 async def push_all(house: House) -> int:
-    """At engine up: every ramal, and what was missed while it was down; how many accounts there are."""
+    """At engine up: every ramal, and what was missed while it was down; how many accounts there are.
+
+    EngineDown when it goes away again meanwhile: whoever waits for the engine comes back with the next one.
+    """
     usuarios = await house.storage.read(queries.all_usuarios)
     missed = _of(house.engine).missed
     todo = iter(dict.fromkeys([*usuarios, *missed]))
     async with asyncio.TaskGroup() as workers:
-        for _ in range(AT_ONCE):
-            workers.create_task(_work(house, todo), name="push-ramais")
+        work = [workers.create_task(_work(house, todo), name="push-ramais") for _ in range(AT_ONCE)]
+    if not all(task.result() for task in work):
+        raise EngineDown("the engine went away while its accounts were made")
     return len(usuarios)
 
 
-async def _work(house: House, todo: Iterator[str]) -> None:
+async def _work(house: House, todo: Iterator[str]) -> bool:
     for usuario in todo:
-        await _push(house, usuario)
+        if not await _push(house, usuario):
+            return False
+    return True
 
 
-async def _push(house: House, usuario: str) -> None:
+async def _push(house: House, usuario: str) -> bool:
+    """False when there is no engine to tell."""
     pushing = _of(house.engine)
     turn = pushing.turns.get(usuario)
     if turn is None:
         turn = pushing.turns[usuario] = asyncio.Lock()
     async with turn:
         pushing.missed.add(usuario)  # until it is done, whatever interrupts it
-        if not house.engine.alive():
-            return
         ramal = await house.storage.read(queries.ramal_by_usuario, usuario)
         try:
             if ramal is None:
                 await house.engine.remove_ramal(usuario)
             else:
                 await house.engine.put_ramal(account_of(ramal))
+        except EngineDown:
+            return False
         except EngineError as error:
             log.warning("a ramal was not pushed", usuario=usuario, reason=str(error))
         else:
             pushing.missed.discard(usuario)
+        return True
 
 
 def account_of(ramal: Ramal) -> RamalAccount:

@@ -48,12 +48,14 @@ class Chamada(Base):
 
     __tablename__ = "chamada"
     __table_args__ = (
-        Index("ix_chamada_conta_criacao", "conta_id", "data_criacao", "id"),
+        Index("ix_chamada_relatorio", "conta_id", "recurso", "data_criacao", "id"),
         Index("ix_chamada_abertas", "status_geral"),
         Index("ix_chamada_agenda", "status_geral", "agendada_para"),
     )
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))
+    # whose call it is, and whose report lists it: chamada | conferencia | audio | bina; those others have origem alone
+    recurso: Mapped[str] = mapped_column(String(12), default="chamada", server_default="chamada")
     data_criacao: Mapped[datetime]
     agendada_para: Mapped[datetime | None]
     status_geral: Mapped[str] = mapped_column(String(12))
@@ -79,7 +81,7 @@ class Perna(Base):
     """A leg of a chamada. Legs that we dial are called `<chamada_id>-<letra>[.<device>]` in the engine."""
 
     __tablename__ = "perna"
-    __table_args__ = (UniqueConstraint("chamada_id", "letra"), Index("ix_perna_e164", "e164"))
+    __table_args__ = (UniqueConstraint("chamada_id", "letra"), Index("ix_perna_numero", "e164", "papel", "chamada_id"))
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     chamada_id: Mapped[int] = mapped_column(ForeignKey("chamada.id"))
     letra: Mapped[str] = mapped_column(String(4))
@@ -106,6 +108,55 @@ class Perna(Base):
     tarifa: Mapped[dict[str, Any]]  # snapshot of the rate that priced it
     reserva: Mapped[Decimal] = mapped_column(default=Decimal(0))
     preco: Mapped[Decimal] = mapped_column(default=Decimal(0))
+
+
+class Conferencia(Base):
+    """A room: who is called into it hears all others in it."""
+
+    __tablename__ = "conferencia"
+    __table_args__ = (
+        Index("ix_conferencia_conta_criacao", "conta_id", "data_criacao", "id"),
+        Index("ix_conferencia_abertas", "encerrada_em"),
+        GROWING,
+    )
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))
+    data_criacao: Mapped[datetime]
+    encerrada_em: Mapped[datetime | None]
+    pin: Mapped[str | None] = mapped_column(String(12))  # what a ramal types to come in
+    # The older document's form makes the room with its first call; null or false otherwise.
+    numero_destino: Mapped[str | None] = mapped_column(String(40))
+    url_conferencia: Mapped[str | None] = mapped_column(String(2000))
+    gravar_conferencia: Mapped[bool] = mapped_column(default=False)
+    resposta_usuario: Mapped[bool] = mapped_column(default=False)
+    resposta: Mapped[str | None] = mapped_column(String(80))  # the keys that were pressed
+
+
+class Participante(Base):
+    """Somebody's call into a room: a chamada with recurso `conferencia`."""
+
+    __tablename__ = "participante"
+    __table_args__ = (Index("ix_participante_conferencia", "conferencia_id", "chamada_id"),)
+    chamada_id: Mapped[int] = mapped_column(ForeignKey("chamada.id"), primary_key=True, autoincrement=False)
+    conferencia_id: Mapped[int] = mapped_column(ForeignKey("conferencia.id"))
+    mudo: Mapped[bool] = mapped_column(default=False)  # the others do not hear it
+
+
+class Audio(Base):
+    """A voice message, or one that waits to be one: a chamada with recurso `audio` and origem alone."""
+
+    __tablename__ = "audio"
+    __table_args__ = (Index("ix_audio_fila", "na_fila", "conta_id", "tronco_id", "quando", "chamada_id"),)
+    chamada_id: Mapped[int] = mapped_column(ForeignKey("chamada.id"), primary_key=True, autoincrement=False)
+    conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))
+    url_audio: Mapped[str] = mapped_column(String(2000))
+    arquivo: Mapped[str] = mapped_column(String(64))  # the decoded sound's name, made of what it was decoded from
+    duracao_ms: Mapped[int]  # how long it plays
+    resposta_usuario: Mapped[bool] = mapped_column(default=False)
+    resposta: Mapped[str | None] = mapped_column(String(80))  # the keys that were pressed
+    na_fila: Mapped[bool]  # waits to be dialled
+    quando: Mapped[datetime]  # not before
+    tronco_id: Mapped[int]  # the trunk it is expected to take; 0 = none
 
 
 class Evento(Base):
@@ -232,6 +283,7 @@ class Entrega(Base):
         Index("ix_entrega_pendente", "estado", "proxima_em"),
         Index("ix_entrega_ordem", "ordem", "id"),
         Index("ix_entrega_conta", "conta_id", "id"),
+        Index("ix_entrega_fila", "conta_id", "estado", "proxima_em"),
     )
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     conta_id: Mapped[int] = mapped_column(ForeignKey("conta.id"))

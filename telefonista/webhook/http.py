@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.responses import Response
 
@@ -38,6 +38,7 @@ async def _changed(request: Request) -> Callable[[int], None]:
     return changed
 
 
+NomeCaminho = Annotated[Nome, Path(description="O evento.", examples=["chamada_fim"])]
 Avisar = Annotated[Callable[[int], None], Depends(_changed)]
 
 
@@ -70,7 +71,7 @@ async def index(casa: Casa, conta: ContaAtual) -> Response:
 
 @router.put("/webhook/{nome}", summary="Cadastrar webhook", responses=documented(WebhookObjeto))
 @router.put("/conta/webhook-default/{nome}", summary="Cadastrar webhook", responses=documented(WebhookObjeto))
-async def save(nome: Nome, corpo: NovoWebhook, casa: Casa, conta: ContaAtual, avisar: Avisar) -> Response:
+async def save(nome: NomeCaminho, corpo: NovoWebhook, casa: Casa, conta: ContaAtual, avisar: Avisar) -> Response:
     try:
         await check_url(corpo.url, internal=casa.settings.internal_urls)
     except BadUrl as error:
@@ -82,7 +83,7 @@ async def save(nome: Nome, corpo: NovoWebhook, casa: Casa, conta: ContaAtual, av
 
 @router.delete("/webhook/{nome}", summary="Remover webhook", responses=documented(None))
 @router.delete("/conta/webhook-default/{nome}", summary="Remover webhook", responses=documented(None))
-async def remove(nome: Nome, casa: Casa, conta: ContaAtual, avisar: Avisar) -> Response:
+async def remove(nome: NomeCaminho, casa: Casa, conta: ContaAtual, avisar: Avisar) -> Response:
     await casa.storage.write(queries.delete_webhook, conta.id, nome)
     avisar(conta.id)
     return ok(None, "webhook removido com sucesso")

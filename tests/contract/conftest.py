@@ -35,7 +35,15 @@ class ContaDeTeste:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, home=tmp_path / "casa", ring_seconds=2, sip_host="127.0.0.1", sip_port=5060)
+    return Settings(
+        _env_file=None,
+        home=tmp_path / "casa",
+        ring_seconds=2,
+        sip_host="127.0.0.1",
+        sip_port=5060,
+        requests_per_second=0,
+        calls_per_second=0,
+    )
 
 
 @pytest.fixture

@@ -314,7 +314,7 @@ async def test_404_90_no_such_path(client: httpx2.AsyncClient, refused: Refused,
         ("PUT", "/chamada/1", "DELETE, GET, POST"),
         ("DELETE", "/chamada", "POST"),
         ("GET", "/chamada", "POST"),
-        ("POST", "/chamada/1/gravacao", "GET"),
+        ("PATCH", "/chamada/1/gravacao", "GET, POST, PUT, DELETE"),
         ("BREW", "/chamada/1", "DELETE, GET, POST"),
     ],
 )

@@ -26,7 +26,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, worker: int) -> Iterator[Se
     server = Server(
         tmp_path_factory.mktemp("casa") / "h",
         f"{first}-{first + 1199}",
-        environment={"TELEFONISTA_RING_SECONDS": "5", "TELEFONISTA_TRUNK_WAIT_SECONDS": "2"},
+        environment={
+            "TELEFONISTA_RING_SECONDS": "5",
+            "TELEFONISTA_TRUNK_WAIT_SECONDS": "2",
+            "TELEFONISTA_CONFIRMED_BINA": "off",
+        },
     )
     server.start()
     yield server

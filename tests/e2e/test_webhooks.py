@@ -19,6 +19,19 @@ LIVE = ("chamada_tempo_real", "status_tempo_real")
 INTERNAL = {"TELEFONISTA_INTERNAL_URLS": "1", "TELEFONISTA_RING_SECONDS": "5"}
 
 
+def as_told(dados: dict[str, Any]) -> dict[str, Any]:
+    """The object of GET as a webhook tells it: its numbers in E.164."""
+
+    def perna(leg: dict[str, Any]) -> dict[str, Any]:
+        return leg | {"numero": f"+55{leg['numero']}"}
+
+    return dados | {
+        "origem": perna(dados["origem"]),
+        "destino": perna(dados["destino"]),
+        "pernas": [perna(leg) for leg in dados["pernas"]],
+    }
+
+
 def make_server(folder: Path, worker: int) -> Server:
     first = 31600 + 2000 * worker
     return Server(folder / "h", f"{first}-{first + 399}", environment=dict(INTERNAL))
@@ -72,12 +85,12 @@ async def test_the_end_of_a_call(api: Api) -> None:
         (one,) = await receiver.got(1)
         assert one.signed_with(secrets["chamada_fim"])
         dados = await api.chamada(id)
-        assert one.json() == dados
+        assert one.json() == as_told(dados)
         assert dados["status_geral"] == "finalizada" and dados["destino"]["preco"] == 0.12
         assert one.headers["content-type"] == "application/json; charset=utf-8"
         assert re.fullmatch(r"telefonista/\d+\.\d+\.\d+", one.headers["user-agent"])
         report = await delivered(api, one.id)
-        assert report["corpo"] == dados
+        assert report["corpo"] == as_told(dados)
         assert [(each["status"], each["url"]) for each in report["tentativas"]] == [(200, receiver.url)]
 
 
@@ -107,7 +120,7 @@ async def test_many_calls_as_they_go(api: Api) -> None:
             ]
             assert events[0] == ("discada", "origem") and events[-1] == ("fim", None)
             assert (("conversa", None) in events) is (ending == "conversa")
-            assert story[-1]["chamada"] == await api.chamada(id)
+            assert story[-1]["chamada"] == as_told(await api.chamada(id))
             assert [one["chamada"]["status_geral"] for one in story][-1] == "finalizada"
 
 
@@ -125,7 +138,7 @@ async def test_a_receiver_that_is_down_at_first(api: Api) -> None:
     async with Receiver(port=probe.port) as receiver:
         await receiver.got(len(expected), within=15)  # the second attempt comes after 5 s
         assert [one.id for one in receiver.received] == sorted(expected, key=lambda id: int(id[4:]))
-        assert receiver.bodies()[-1] == await api.chamada(id)
+        assert receiver.bodies()[-1] == as_told(await api.chamada(id))
 
 
 @asynccontextmanager
@@ -152,7 +165,7 @@ async def test_a_slow_receiver_delays_only_itself(api: Api) -> None:
         seen = time.monotonic()
         (one,) = await quick.got(1)
         assert one.at - seen < 1.0
-        assert one.json() == await other.chamada(id)
+        assert one.json() == as_told(await other.chamada(id))
         assert len(slow.received) == 4  # each call's first; the rest of each waits for it
 
 
@@ -170,7 +183,7 @@ async def test_sent_again(api: Api) -> None:
             report = await delivered(api, again.id)
             assert len(report["tentativas"]) == times
         assert again.id == first.id and again.body == first.body
-        assert again.signed_with(secrets["chamada_fim"]) and again.json() == await api.chamada(id)
+        assert again.signed_with(secrets["chamada_fim"]) and again.json() == as_told(await api.chamada(id))
 
 
 async def test_killed_before_the_delivery(tmp_path: Path, worker: int) -> None:
@@ -190,7 +203,7 @@ async def test_killed_before_the_delivery(tmp_path: Path, worker: int) -> None:
             while "evento" in receiver.bodies()[-1] if receiver.received else True:
                 await receiver.got(len(receiver.received) + 1, within=15)
             assert receiver.received[-1].signed_with(secrets["chamada_fim"])
-            assert receiver.bodies()[-1] == dados
+            assert receiver.bodies()[-1] == as_told(dados)
             live = receiver.received[:-1]
             assert all(one.signed_with(secrets["chamada_tempo_real"]) for one in live)
             assert [one.json()["evento"] for one in live][-1] == "fim"

@@ -29,6 +29,8 @@ EVENTS = (
     "ChannelHangupRequest",
     "ChannelDestroyed",
     "ChannelDtmfReceived",
+    "ChannelTalkingStarted",
+    "ChannelTalkingFinished",
     "ChannelTransfer",
     "PlaybackFinished",
     "ChannelUserevent",

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from telefonista.engine.asterisk.client import APP, AriError
 from telefonista.engine.asterisk.legs import AriLeg
@@ -12,6 +14,7 @@ from telefonista.engine.asterisk.switch import Switch
 from telefonista.engine.port import Bridge, By, CallerId, Destination, EngineDown, EngineError, Leg
 
 _STAGE_SECONDS = 5.0
+_CLOSED_SECONDS = 2.0
 
 
 def channel_address(to: Destination) -> str:
@@ -111,6 +114,21 @@ class AriBridge:
         with suppress(AriError):
             await self._switch.call("POST", f"/bridges/{self.id}/removeChannel", channel=leg.id)
 
+    async def play(self, sound: Path) -> None:
+        playback = uuid4().hex
+        finished = self._switch.expect(playback)
+        try:
+            # The engine finds the file by its name without ending.
+            media = f"sound:{sound.with_suffix('')}"
+            await self._switch.call("POST", f"/bridges/{self.id}/play", media=media, playbackId=playback)
+            await asyncio.wait({finished})
+            if finished.result()["playback"]["state"] == "failed":
+                raise EngineError(f"{sound.name} cannot be played")
+        finally:
+            self._switch.forget(playback)
+            if not finished.done():
+                self._switch.later("DELETE", f"/playbacks/{playback}")
+
 
 @asynccontextmanager
 async def bridge(switch: Switch, *legs: Leg, id: str) -> AsyncIterator[AriBridge]:
@@ -118,7 +136,7 @@ async def bridge(switch: Switch, *legs: Leg, id: str) -> AsyncIterator[AriBridge
     made = switch.bridges.get(id)
     if made is None:
         made = switch.bridges[id] = AriBridge(switch, id)
-        creation = switch.spawn(_open_bridge(switch, id), f"create {id}")
+        creation = switch.spawn(_open_bridge(switch, id, switch.closing.get(id)), f"create {id}")
         opened = True
     else:
         creation, opened = None, False
@@ -131,10 +149,31 @@ async def bridge(switch: Switch, *legs: Leg, id: str) -> AsyncIterator[AriBridge
     finally:
         if opened:
             del switch.bridges[id]
-            switch.spawn(_close_bridge(switch, id, creation), f"close {id}")
+            closing = switch.closing[id] = switch.spawn(_close_bridge(switch, id, creation), f"close {id}")
+            asyncio.get_running_loop().call_later(_CLOSED_SECONDS, _forget_closing, switch, id, closing)
 
 
-async def _open_bridge(switch: Switch, id: str) -> None:
+def _forget_closing(switch: Switch, id: str, closing: "asyncio.Task[Any]") -> None:
+    if switch.closing.get(id) is closing:
+        del switch.closing[id]
+
+
+async def _until_closed(switch: Switch, id: str, closing: "asyncio.Task[Any]") -> None:
+    """Wait until a bridge is really gone: for a moment after its DELETE the engine gives a POST the dying one (22.10.1).
+
+    Asked every 10 ms: no event tells of it once its last channel has left.
+    """
+    await asyncio.wait({closing})
+    with suppress(TimeoutError, AriError):  # 404: it is gone
+        async with asyncio.timeout(_CLOSED_SECONDS):
+            while True:
+                await switch.call("GET", f"/bridges/{id}")
+                await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.01)
+
+
+async def _open_bridge(switch: Switch, id: str, closing: "asyncio.Task[Any] | None") -> None:
+    if closing is not None:
+        await _until_closed(switch, id, closing)
     try:
         await switch.call("POST", f"/bridges/{id}", type="mixing,dtmf_events")
     except AriError as error:

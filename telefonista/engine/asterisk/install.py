@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import structlog
 
 from telefonista.engine.asterisk.mirror import debian_keyring, debian_mirrors
-from telefonista.engine.asterisk.tree import EngineTree, InstallError, machine_tree, private_tree
+from telefonista.engine.asterisk.tree import EngineTree, InstallError, machine_tree, private_tree, through_loader
 
 __all__ = ["EngineTree", "InstallError", "Progress", "ensure_engine"]
 
@@ -77,7 +77,24 @@ def _architecture() -> str:
     return _ARCHITECTURES[machine]
 
 
-async def _install(cache: Path, final: Path, architecture: str, progress: Progress) -> None:
+async def ensure_tool(cache: Path, package: str, program: str, *, progress: Progress) -> tuple[str, ...]:
+    """The argv that runs a program of one Debian package, had the same private way as the engine (for benchmarks)."""
+    architecture = _architecture()
+    final = cache.absolute() / f"{package}-{RECIPE}-{architecture}"
+    async with _locked(final.parent / ".motor.lock", progress):
+        if not final.is_dir():
+            await _install(final.parent, final, architecture, progress, (package,), lambda root, _, to: root.rename(to))
+    return through_loader(final, program)
+
+
+async def _install(
+    cache: Path,
+    final: Path,
+    architecture: str,
+    progress: Progress,
+    wanted: tuple[str, ...] = PACKAGES,
+    finish: Callable[[Path, list[Path], Path], object] | None = None,
+) -> None:
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise InstallError(
@@ -94,7 +111,7 @@ async def _install(cache: Path, final: Path, architecture: str, progress: Progre
         configuration = _private_apt(apt, architecture)
         await _update(configuration, apt / "etc/sources.list", keyring, mirrors, progress)
         await _apt(
-            configuration, "install", "-y", "--download-only", *PACKAGES, on=_share(progress, "Baixando o motor")
+            configuration, "install", "-y", "--download-only", *wanted, on=_share(progress, "Baixando o motor")
         )
         packages = sorted((apt / "cache/archives").glob("*.deb"))
         root = work / "root"
@@ -103,7 +120,7 @@ async def _install(cache: Path, final: Path, architecture: str, progress: Progre
             progress("Desempacotando o motor", 0.7 + 0.28 * number / len(packages))
             await _run("dpkg-deb", "-x", str(package), str(root))
         progress("Conferindo o motor", 0.98)
-        await asyncio.to_thread(_finish, root, packages, final)
+        await asyncio.to_thread(finish or _finish, root, packages, final)
         progress("Motor instalado", 1.0)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -1,7 +1,7 @@
 """One channel of the engine as a Leg: what the events say becomes futures, what flows ask becomes commands."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from telefonista.engine.asterisk.client import AriError, Event
+from telefonista.engine.asterisk.quality import media_of
 from telefonista.engine.port import By, EngineError, HungUp
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # Bits of the engine's soft hang-up, not Q.850 (engine 22.10.1): how our own doing is told from its own.
 _CANCELLED = 487
 _SOFT_EXPLICIT = 32  # 1 = device (no RTP), 4 = shutdown
+
+_TALK_DETECT = "600,256"  # ms of silence after which nobody talks any more, and the energy that talk has
 
 
 def moment(event: Event) -> datetime:
@@ -40,6 +43,7 @@ class AriLeg:
         self._switch = switch
         self._request: Event | None = None
         self._keys: asyncio.Queue[str] = asyncio.Queue()
+        self._tell_talking: Callable[[bool], None] = lambda talking: None
         self._asked = False
         self._handed_over = 0
 
@@ -59,6 +63,8 @@ class AriLeg:
                 _resolve(self.ringing, moment(event))
             case "ChannelDtmfReceived":
                 self._keys.put_nowait(event["digit"])
+            case "ChannelTalkingStarted" | "ChannelTalkingFinished":
+                self._tell_talking(event["type"] == "ChannelTalkingStarted")
             case "ChannelHangupRequest":
                 self._request = self._request or event
             case "ChannelDestroyed":
@@ -87,7 +93,7 @@ class AriLeg:
             by = By.LIMIT  # nobody asked for this end
         else:
             by = By.FAR
-        self.gone.set_result(HungUp(self, int(cause), sip, by, moment(event)))
+        self.gone.set_result(HungUp(self, int(cause), sip, by, moment(event), media_of(event)))
 
     # -- what flows ask ---------------------------------------------------------------------------------------------
 
@@ -174,6 +180,13 @@ class AriLeg:
             # Awaited: a channel that is hung up while it plays leaves a warning in the engine's log (22.10.1).
             with suppress(EngineError):
                 await self._switch.call("DELETE", f"/playbacks/{playback}")
+
+    async def mute(self, muted: bool) -> None:
+        await self.command("POST" if muted else "DELETE", "/mute", direction="in")
+
+    async def notice_talking(self, tell: Callable[[bool], None]) -> None:
+        self._tell_talking = tell
+        await self.command("POST", "/variable", variable="TALK_DETECT(set)", value=_TALK_DETECT)
 
     async def referred(self, *, done: bool) -> None:
         with suppress(EngineError, HungUp):

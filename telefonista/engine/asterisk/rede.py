@@ -39,6 +39,18 @@ AVISOS = {
     "indisponivel": "O ramal chamado não está disponível no momento.",
     "congestionado": "Não foi possível completar a ligação agora. Tente novamente em alguns instantes.",
     "sem_saldo": "O seu saldo não é suficiente para esta ligação.",
+    "codigo": "Aqui é a telefonista. O código de confirmação deste número é:",
+    "repito": "Repito:",
+    "digito_0": "zero",
+    "digito_1": "um",
+    "digito_2": "dois",
+    "digito_3": "três",
+    "digito_4": "quatro",
+    "digito_5": "cinco",
+    "digito_6": "meia",
+    "digito_7": "sete",
+    "digito_8": "oito",
+    "digito_9": "nove",
 }
 """What the product itself says to a caller, by file name."""
 
@@ -112,6 +124,11 @@ def _line(step: str, directory: str) -> str:
     return f" same => n{label},{application}"
 
 
+async def render_notices(espeak: Espeak, avisos: Path) -> None:
+    """Make the product's AVISOS in `avisos`, as render_sounds does the test network's sounds."""
+    await _speak_missing(espeak, avisos, AVISOS)
+
+
 async def render_sounds(espeak: Espeak, sounds: Path, avisos: Path | None = None) -> None:
     """Make the test network's WAVs in `sounds` and the product's AVISOS in `avisos` (8 kHz mono s16), once.
 
@@ -128,7 +145,7 @@ async def render_sounds(espeak: Espeak, sounds: Path, avisos: Path | None = None
         if not (path := sounds / f"{name}.wav").exists():
             _write(path, make())
     if avisos is not None:
-        await _speak_missing(espeak, avisos, AVISOS)
+        await render_notices(espeak, avisos)
 
 
 async def _speak_missing(espeak: Espeak, directory: Path, texts: Mapping[str, str]) -> None:

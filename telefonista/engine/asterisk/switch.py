@@ -24,6 +24,7 @@ class Switch:
         self.client: AriClient | None = None
         self.legs: dict[str, AriLeg] = {}
         self.bridges: dict[str, Any] = {}  # those that are open here, by id
+        self.closing: dict[str, asyncio.Task[Any]] = {}  # bridges being taken apart
         self.on_stranger: Callable[[Event], None] = lambda event: None  # StasisStart of a leg nobody dialled
         self.on_contact: Callable[[Event], None] = lambda event: None
         self.on_transfer: Callable[[Event], None] = lambda event: None
@@ -71,6 +72,9 @@ class Switch:
         now = datetime.now(UTC)
         for leg in list(self.legs.values()):
             leg.lost(now)
+        for future in self._playbacks.values():
+            if not future.done():
+                future.set_result({"playback": {"state": "failed"}})
 
     # -- the janitor ------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ class EngineTree:
     def espeak(self, *args: str) -> tuple[str, ...]:
         """The argv that runs espeak-ng with `args`; InstallError when this engine comes without one."""
         if self.root is not None:
-            return (*_through_loader(self.root, "usr/bin/espeak-ng"), f"--path={_libraries(self.root)[0]}", *args)
+            return (*through_loader(self.root, "usr/bin/espeak-ng"), f"--path={_libraries(self.root)[0]}", *args)
         program = shutil.which("espeak-ng")
         if program is None:
             raise InstallError("Falta o programa espeak-ng: instale-o (apt-get install espeak-ng) e tente de novo.")
@@ -50,7 +50,7 @@ class EngineTree:
 
 def private_tree(root: Path) -> EngineTree:
     """The engine unpacked in `root` (absolute). It runs through its own loader, beside any libc of the machine."""
-    command = _through_loader(root, "usr/sbin/asterisk")
+    command = through_loader(root, "usr/sbin/asterisk")
     return EngineTree(
         command=command,
         version=_version(command),
@@ -96,7 +96,7 @@ def _version(command: tuple[str, ...]) -> str:
     return found[1].rstrip(".")
 
 
-def _through_loader(root: Path, program: str) -> tuple[str, ...]:
+def through_loader(root: Path, program: str) -> tuple[str, ...]:
     loader = next((root / name for name in _LOADERS if (root / name).exists()), None)
     if loader is None or not (root / program).is_file():
         raise InstallError(f"O motor em {root} está incompleto; apague essa pasta e tente de novo.")

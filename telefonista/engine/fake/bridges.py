@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telefonista.engine.fake.legs import FakeLeg
+from telefonista.engine.fake.legs import FakeLeg, seconds_of
 from telefonista.engine.port import Leg
 from telefonista.media.levels import Samples
 from telefonista.media.tones import BRAZIL_HZ, silence, sine
@@ -27,6 +27,7 @@ class FakeBridge:
     def __init__(self, engine: "FakeEngine", id: str) -> None:
         self.id = id
         self.members: dict[str, FakeLeg] = {}
+        self.playing: tuple[Path, float] | None = None  # the file, and since when by the loop's clock
         self._engine = engine
 
     async def add(self, leg: Leg) -> None:
@@ -45,6 +46,20 @@ class FakeBridge:
             self.drop(self.members[leg.id])
             self._engine.heard_anew()
 
+    async def play(self, sound: Path) -> None:
+        await self._engine.trip()
+        seconds = seconds_of(sound)
+        over = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(seconds, over.set)
+        self.playing = sound, asyncio.get_running_loop().time()
+        self._engine.heard_anew()
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+            self.playing = None
+            self._engine.heard_anew()
+
     def drop(self, leg: FakeLeg) -> None:
         """Take out at once, in the engine."""
         if self.members.pop(leg.id, None) is not None:
@@ -60,7 +75,7 @@ def hearing(leg: FakeLeg) -> frozenset[str]:
     for target in leg.spied():
         heard |= {target.id, *(other for other in hearing(target) if other != leg.id)}
     for other in leg.bridge.members.values() if leg.bridge is not None else ():
-        if other is leg:
+        if other is leg or other.muted:
             continue
         if other.up.done() or other.early:
             heard.add(other.id)
@@ -100,7 +115,8 @@ class FakeRecording:
         self.who |= {other.id for other in others}
         heard = frozenset(other.hertz for other in others) | ({BRAZIL_HZ} if RINGBACK in hearing(leg) else set())
         said = frozenset({leg.hertz} if leg.up.done() or leg.early else ())
-        self._parts.append(_Part(now, heard, said, leg.playing))
+        in_the_bridge = None if leg.bridge is None else leg.bridge.playing
+        self._parts.append(_Part(now, heard, said, leg.playing or in_the_bridge))
 
     def close(self, now: float) -> None:
         """Write the files, once."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telefonista.engine.fake.behaviour import Behaviour, cause_of_sip
-from telefonista.engine.port import By, EngineError, HungUp
+from telefonista.engine.port import By, EngineError, HungUp, Media
 from telefonista.media.wav import BadAudio, open_pcm
 
 if TYPE_CHECKING:
@@ -28,13 +28,16 @@ class FakeLeg:
         self.incoming = incoming
         self.early = False  # its far end sends media already
         self.hertz = 0
+        self.media: Media | None = None  # what its RTP will have come to
         self.bridge: FakeBridge | None = None
         self.ringback = False  # it is given the ringing tone by `hearing_ringback`
         self.playing: tuple[Path, float] | None = None  # the file, and since when by the loop's clock
         self.spies: dict[FakeLeg, bool] = {}  # who listens to this leg, and whether it is whispered to
         self.told_ringing = False  # an incoming leg was told 180
+        self.muted = False  # its bridge goes without it
         self._engine = engine
         self._keys: asyncio.Queue[str] = asyncio.Queue()
+        self._tell_talking: Callable[[bool], None] = lambda talking: None
         self._asked = False
         self._handed_over = 0
         self.told_referral: bool | None = None  # how the transfer it asked for went
@@ -71,6 +74,10 @@ class FakeLeg:
     def far_presses(self, key: str) -> None:
         """One key."""
         self._keys.put_nowait(key)
+
+    def far_talks(self, talking: bool) -> None:
+        """Somebody begins or stops to talk."""
+        self._tell_talking(talking)
 
     # -- the engine -------------------------------------------------------------------------------------------------
 
@@ -110,7 +117,7 @@ class FakeLeg:
             return
         for timer in self._timers:
             timer.cancel()
-        hangup = HungUp(self, cause, sip, by, self._engine.now())
+        hangup = HungUp(self, cause, sip, by, self._engine.now(), self.media)
         self.gone.set_result(hangup)
         self._engine.forget(self, hangup)
 
@@ -183,11 +190,7 @@ class FakeLeg:
 
     async def play(self, sound: Path) -> None:
         await self.command()
-        try:
-            with open_pcm(sound) as pcm:
-                seconds = pcm.seconds
-        except (OSError, BadAudio) as problem:
-            raise EngineError(f"{sound.name} cannot be played") from problem
+        seconds = seconds_of(sound)
         self.playing = sound, asyncio.get_running_loop().time()
         self._engine.heard_anew()
         try:
@@ -197,6 +200,15 @@ class FakeLeg:
             self._engine.heard_anew()
         if self.gone.done():
             raise self.gone.result()
+
+    async def mute(self, muted: bool) -> None:
+        await self.command()
+        self.muted = muted
+        self._engine.heard_anew()
+
+    async def notice_talking(self, tell: Callable[[bool], None]) -> None:
+        await self.command()
+        self._tell_talking = tell
 
     async def referred(self, *, done: bool) -> None:
         self.told_referral = done
@@ -214,3 +226,12 @@ class FakeLeg:
     async def statistics(self) -> dict[str, Any]:
         """Always {}: the fake has no media."""
         return {}
+
+
+def seconds_of(sound: Path) -> float:
+    """How long a WAV plays. EngineError when it can not be played."""
+    try:
+        with open_pcm(sound) as pcm:
+            return pcm.seconds
+    except (OSError, BadAudio) as problem:
+        raise EngineError(f"{sound.name} cannot be played") from problem

@@ -11,6 +11,7 @@ from telefonista.engine.asterisk.conf import pjsip
 from telefonista.engine.asterisk.conf.escape import value
 from telefonista.engine.asterisk.conf.modules import modules
 from telefonista.engine.asterisk.instance import Instance
+from telefonista.engine.asterisk.quality import VARIABLE
 from telefonista.engine.asterisk.tree import EngineTree
 
 APP = "telefonista"
@@ -18,6 +19,7 @@ APP = "telefonista"
 USER = "tel"
 """The engine's only ARI user."""
 
+_RTCP = "rtcpinterval=2000\n"  # the loss that is told at a call's end is that of the last report (default 5000)
 _EMPTY = ("features.conf", "udptl.conf", "ccss.conf", "websocket_client.conf")
 
 
@@ -41,7 +43,7 @@ def render(inst: Instance, tree: EngineTree, rede_dialplan: str | None = None) -
         "pjsip.conf": pjsip.render(inst, tree),
         "acl.conf": bloqueios([]),
         "extensions.conf": _extensions(rede_dialplan if inst.test_network else None),
-        "rtp.conf": f"[general]\nrtpstart={inst.rtp_ports[0]}\nrtpend={inst.rtp_ports[1]}\nstrictrtp=yes\n",
+        "rtp.conf": f"[general]\nrtpstart={inst.rtp_ports[0]}\nrtpend={inst.rtp_ports[1]}\nstrictrtp=yes\n{_RTCP}",
         "musiconhold.conf": f"[default]\nmode=files\ndirectory={value(inst.sounds / 'moh')}\nsort=random\n",
     }
     return texts
@@ -99,6 +101,7 @@ def _ari(inst: Instance) -> str:
 enabled=yes
 auth_realm=telefonista
 websocket_write_timeout=2000
+channelvars={VARIABLE}
 
 [{USER}]
 type=user

@@ -47,6 +47,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("entrega", schema=None) as batch_op:
         batch_op.create_index("ix_entrega_conta", ["conta_id", "id"], unique=False)
+        batch_op.create_index("ix_entrega_fila", ["conta_id", "estado", "proxima_em"], unique=False)
         batch_op.create_index("ix_entrega_ordem", ["ordem", "id"], unique=False)
         batch_op.create_index("ix_entrega_pendente", ["estado", "proxima_em"], unique=False)
 
@@ -168,6 +169,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_entrega_pendente")
         batch_op.drop_index("ix_entrega_ordem")
         batch_op.drop_index("ix_entrega_conta")
+        batch_op.drop_index("ix_entrega_fila")
 
     op.drop_table("entrega")
     op.drop_table("bina")

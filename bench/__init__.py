@@ -1,0 +1,1 @@
+"""Benchmarks: programs that measure and print, each run by itself; never part of the tests."""
