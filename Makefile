@@ -41,5 +41,8 @@ fmt: $(STAMP) ## format the code
 	@$(RUN)/ruff check --fix --quiet . || true
 	@$(RUN)/ruff format .
 
+bench: $(STAMP) ## our path against the bare engine: ratios (PROFILE=signalling|media|recording ROUNDS=3)
+	@$(RUN)/python -m bench --profile $(or $(PROFILE),signalling) --rounds $(or $(ROUNDS),3)
+
 clean: ## remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,11 +11,19 @@ import structlog
 from fastapi import FastAPI
 
 from telefonista import __version__
+from telefonista.audio import tell as audio_tell
+from telefonista.audio.fila import Casa as CasaDaFila
+from telefonista.audio.fila import Fila
+from telefonista.audio.http import Audios
+from telefonista.audio.http import router as audio
+from telefonista.audio.resume import Resumer as AudioResumer
 from telefonista.bina.http import router as bina
 from telefonista.calling.capacity import Gates
 from telefonista.calling.house import House
-from telefonista.calling.recovery import recover
+from telefonista.calling.records import by_recurso
+from telefonista.calling.recovery import Resumer, recover
 from telefonista.calling.run import Runner
+from telefonista.calling.sounds import Sounds
 from telefonista.chamada.avaliacao import router as avaliacao
 from telefonista.chamada.escuta import router as escuta
 from telefonista.chamada.http import router as chamada
@@ -24,8 +32,18 @@ from telefonista.chamada.queries import limits_of
 from telefonista.chamada.refer import Transfers
 from telefonista.chamada.report import router as report
 from telefonista.chamada.schedule import Agenda
+from telefonista.chamada.story import router as story
 from telefonista.chamada.tell import tellers
 from telefonista.chamada.transfer import router as transfer
+from telefonista.conferencia.calls import CODE as SALA
+from telefonista.conferencia.door import Door
+from telefonista.conferencia.flow import Doorman
+from telefonista.conferencia.http import Conferencias
+from telefonista.conferencia.http import router as conferencia
+from telefonista.conferencia.resume import Resumer as ConferenciaResumer
+from telefonista.conferencia.rooms import Rooms, make_tones
+from telefonista.conferencia.sweep import Sweeper
+from telefonista.conferencia.tell import Herald
 from telefonista.conta import queries as contas
 from telefonista.dialect import handlers
 from telefonista.dialect.envelope import RESPOSTAS
@@ -81,6 +99,8 @@ class Product:
     operador: Operador
     stop_engine: Callable[[], Awaitable[None]]
     webhook_changed: Callable[[int], None] = lambda conta_id: None
+    audios: Audios | None = None
+    conferencias: Conferencias | None = None
 
 
 def make_app(product: Product) -> FastAPI:
@@ -94,15 +114,19 @@ def make_app(product: Product) -> FastAPI:
         responses=RESPOSTAS,
     )
     app.state.house, app.state.operador = product.house, product.operador
-    app.state.webhook_changed = product.webhook_changed
+    app.state.webhook_changed, app.state.audios = product.webhook_changed, product.audios
+    app.state.conferencias = product.conferencias
     for router in (
+        audio,
         bina,
+        conferencia,
         gravacao,
         gravacao_control,
         escuta,
         transfer,
         avaliacao,
         report,
+        story,
         chamada,
         ramal,
         webhook,
@@ -133,7 +157,15 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
             http = Guarded(internal=settings.internal_urls)
             stack.push_async_callback(http.close)
             deliverer = Deliverer(storage, http)
-            runner = Runner(engine, storage, gates, tellers(settings.base_url, deliverer.nudge))
+            of_audio = audio_tell.tellers(settings.base_url, deliverer.nudge)
+            rooms = Rooms(engine, make_tones(engine.sounds / "conferencia") if settings.conference_tones else None)
+            herald = Herald(storage, settings.base_url, deliverer.nudge, rooms.talking)
+            rooms.told = herald.talks
+            doorman = Doorman(rooms, storage, engine.sounds / "avisos")
+            told = by_recurso(
+                {"audio": of_audio, "conferencia": herald.tellers()}, tellers(settings.base_url, deliverer.nudge)
+            )
+            runner = Runner(engine, storage, gates, told)
             converter = Converter(storage, engine, settings.recordings)
             agenda = Agenda(storage, engine, runner, gates, limits_of(settings), per_second=settings.calls_per_second)
             house = House(
@@ -145,20 +177,26 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
                 recorded=converter.nudge,
                 scheduled=agenda.changed,
             )
+            audios = _audios(house, gates, http)
+            resumers: dict[str, Resumer] = {
+                "audio": AudioResumer(storage, runner),
+                "conferencia": ConferenciaResumer(doorman, runner),
+            }
             carriers = Carriers(storage, engine, gates)
             guard = Guard(storage, engine.block)
             purger = Purger(storage, engine, settings.recordings, instance_of(settings).recording)
 
             async def on_up() -> None:
-                await recover(engine, storage, runner)
+                await recover(engine, storage, runner, resumers)
                 await guard.engine_up()
                 await carriers.push_all()
                 await accounts.push_all(house)
-                asyncio.get_running_loop().call_soon(agenda.wake)  # the engine says it is alive after this
+                for wake in (agenda.wake, audios.fila.wake):
+                    asyncio.get_running_loop().call_soon(wake)  # the engine says it is alive after this
 
             runner.on_finished = lambda chamada_id: converter.nudge()
             engine.on_up(on_up)
-            engine.on_incoming(Keypad(house, engine.sounds))
+            engine.on_incoming(Keypad(house, engine.sounds, {SALA: Door(house, doorman)}))
             engine.on_suspect(guard.suspect)
             engine.on_referral(Transfers(house))
             await guard.restore()
@@ -169,12 +207,26 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
                 ("bloqueios", guard.run()),
                 ("webhooks", deliverer.run()),
                 ("agenda", agenda.run()),
+                ("audios", audios.fila.run()),
+                ("conferencias", Sweeper(herald).run()),
+                ("sons", audios.fila.keep_sounds()),
             ):
                 stack.push_async_callback(_end, asyncio.create_task(work, name=name))
             operator = Operador(door.make_key(settings.home), carriers)
-            yield Product(house, operator, engine.stop, deliverer.webhook_changed)
+            conferencias = Conferencias(doorman, herald, audios.sounds)
+            yield Product(house, operator, engine.stop, deliverer.webhook_changed, audios, conferencias)
     finally:
         await storage.close()
+
+
+def _audios(house: House, gates: Gates, http: Guarded) -> Audios:
+    """Voice messages. Their queue hears of room in the trunks beside the agenda, which must have asked for it before."""
+    sounds = Sounds(http, house.sounds / "audios")
+    settings = house.settings
+    casa = CasaDaFila(
+        house.storage, house.engine, house.runner, gates, sounds, limits_of(settings), settings.calls_per_second
+    )
+    return Audios(sounds, Fila(casa))
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

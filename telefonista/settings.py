@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     calls_per_second: int = Field(5, ge=0, le=1000)  # of one conta, placed at once or fallen due; 0 = any
     calls_burst: int = Field(10, ge=1, le=1000)  # so many placed at once before the rate counts
     internal_urls: bool = False  # webhooks and audio may lead to loopback and private addresses: development only
+    conference_tones: bool = True  # those in a room hear a tone when somebody comes or goes
     drain_seconds: int = Field(30, ge=0, le=3600)  # how long the first Ctrl-C waits for calls in progress
     log_format: Literal["text", "json"] = "text"
     mask_numbers: bool = False  # telephone numbers in the log as 4832****51

@@ -7,7 +7,7 @@ from telefonista.calling.legs import Desk, reached, while_up
 from telefonista.calling.pedido import Pedido
 from telefonista.calling.run import Flow
 
-PAUSE_SECONDS = 0.3  # between two digits
+PAUSE_SECONDS = 0.3  # before each sound
 FALADO = "código falado"
 
 
@@ -17,11 +17,10 @@ def speak_code(codigo: str, avisos: Path) -> Flow:
     async def flow(desk: Desk, pedido: Pedido) -> str:
         async with reached(desk, pedido, pedido.origem) as leg, while_up(leg):
             await leg.limit(pedido.limite)
-            for opening in ("codigo", "repito"):
-                await leg.play(avisos / f"{opening}.wav")
-                for digit in codigo:
-                    await asyncio.wait({leg.gone}, timeout=PAUSE_SECONDS)
-                    await leg.play(avisos / f"digito_{digit}.wav")
+            digits = [f"digito_{digit}" for digit in codigo]
+            for sound in ("codigo", *digits, "repito", *digits):
+                await asyncio.wait({leg.gone}, timeout=PAUSE_SECONDS)
+                await leg.play(avisos / f"{sound}.wav")
             return FALADO
 
     return flow

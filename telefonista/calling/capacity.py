@@ -14,15 +14,11 @@ class Starts:
     def __init__(self) -> None:
         self._times: deque[float] = deque()
 
-    def wait(self, per_second: int, now: float) -> float:
-        """Seconds until one more may start; 0 = now."""
+    def free_at(self, per_second: int, now: float) -> float:
+        """The instant from which one more may start; 0 = now."""
         while self._times and self._times[0] + 1.0 <= now:
             self._times.popleft()
-        return 0.0 if len(self._times) < per_second else self._times[0] + 1.0 - now
-
-    def frees_at(self) -> float:
-        """When the oldest one is a second old; only after `wait` was not 0."""
-        return self._times[0] + 1.0
+        return 0.0 if len(self._times) < per_second else self._times[0] + 1.0
 
     def add(self, now: float) -> None:
         self._times.append(now)
@@ -57,13 +53,16 @@ class Gates:
         self._admit(gate)
 
     def room(self, tronco_id: int | None, canais: int = 1, *, start: bool = True) -> float:
-        """Seconds until so many channels, and with `start` one turn, can be held: 0 = now, inf = see `on_room`."""
+        """The instant, in loop time, from which so many channels, and with `start` one turn, can be held.
+
+        0 = now; inf = when a place is given back, see `on_room`.
+        """
         gate = None if tronco_id is None else self._gates.get(tronco_id)
         if gate is None:
             return 0.0
         if gate.waiting or gate.busy + canais > gate.canais:
             return inf
-        return gate.starts.wait(gate.cps, asyncio.get_running_loop().time()) if start else 0.0
+        return gate.starts.free_at(gate.cps, asyncio.get_running_loop().time()) if start else 0.0
 
     def hold(self, tronco_id: int | None, key: str, *, start: bool) -> None:
         """Take a place for a leg to come, with `start` also its turn of this second. Given back by `release`."""
@@ -130,8 +129,9 @@ class Gates:
             gate.timer = None
         while gate.waiting and gate.busy < gate.canais:
             now = loop.time()
-            if gate.starts.wait(gate.cps, now):
-                gate.timer = loop.call_at(gate.starts.frees_at(), self._admit, gate)
+            free_at = gate.starts.free_at(gate.cps, now)
+            if free_at:
+                gate.timer = loop.call_at(free_at, self._admit, gate)
                 return
             turn = gate.waiting.popleft()
             if not turn.done():

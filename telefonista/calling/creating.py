@@ -26,9 +26,7 @@ class Limits:
 
 
 def limits_of(settings: Settings) -> Limits:
-    return Limits(
-        settings.ring_seconds, settings.max_call_seconds, settings.test_network, settings.confirmed_bina
-    )
+    return Limits(settings.ring_seconds, settings.max_call_seconds, settings.test_network, settings.confirmed_bina)
 
 
 def add_perna(

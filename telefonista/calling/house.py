@@ -13,9 +13,12 @@ from fastapi import Depends, Request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from telefonista.calling.idempotency import Chave
 from telefonista.calling.run import Runner
 from telefonista.dialect.auth import Token
 from telefonista.dialect.errors import token_invalido
+from telefonista.dialect.idempotency import chave, digest
+from telefonista.dialect.lenient import dados
 from telefonista.dialect.ratelimit import RateLimit
 from telefonista.engine.port import Engine
 from telefonista.settings import Settings
@@ -71,6 +74,12 @@ def conta_by_token(session: Session, token: str) -> Conta | None:
 def hash_of(token: str) -> str:
     """Tokens are long and random: a plain hash keeps them out of the database."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def key_of(request: Request, conta: Conta) -> Chave | None:
+    """The request's Idempotency-Key with what was asked, None without one; 405/11 when it is too long."""
+    key = chave(request)
+    return Chave(conta.id, key, digest(request.method, request.url.path, dados(request))) if key else None
 
 
 def zone_of(conta: Conta) -> ZoneInfo:

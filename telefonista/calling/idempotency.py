@@ -1,8 +1,9 @@
 """An Idempotency-Key gives its first answer again: looked up and kept in the transaction that creates."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -11,6 +12,8 @@ from telefonista.dialect.errors import chave_com_outro_corpo
 from telefonista.storage.tables import Idempotencia
 
 KEPT = timedelta(hours=24)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,18 @@ def keep_answer(session: Session, chave: Chave, dados: dict[str, Any], now: date
     session.add(
         Idempotencia(conta_id=chave.conta_id, chave=chave.chave, digest=chave.digest, resposta=dados, criada_em=now)
     )
+
+
+def once(
+    session: Session, chave: Chave | None, now: datetime, create: Callable[[], T], answer: dict[str, Any]
+) -> T | None:
+    """Create and keep `answer` under the key; None when this key was answered before, and nothing was created now."""
+    if chave is not None and first_answer(session, chave, now) is not None:
+        return None
+    made = create()
+    if chave is not None:
+        keep_answer(session, chave, answer, now)
+    return made
 
 
 def forget_old(session: Session, now: datetime) -> None:

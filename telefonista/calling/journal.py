@@ -71,6 +71,10 @@ class Journal:
         self._legs[leg] = letra
         leg.gone.add_done_callback(lambda gone: self._gone(leg, gone.result()))
 
+    def watches(self, leg_id: str) -> bool:
+        """Whether a leg, wherever it came from, belongs to this chamada now."""
+        return any(leg.id == leg_id for leg in self._legs)
+
     def gave_away(self, leg: Leg) -> None:
         """A leg goes on in another call: here it ends now."""
         letra = self._legs.pop(leg)

@@ -42,7 +42,8 @@ class Pacer:
         self._contas: dict[int, _Conta] = {}
         self._rotation: deque[int] = deque()
         self._waiting: set[int] = set()
-        self._soonest = inf  # after a `take` of None: when one may come by the passing of time alone
+        self.soonest = inf
+        """After a `take` of None: the instant, in loop time, when one may come though no place is given back."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -69,12 +70,12 @@ class Pacer:
         """When the one that waits longest fell due."""
         return min((line[0].at for conta in self._contas.values() for line in self._heads(conta)), default=None)
 
-    def overdue(self, before: datetime) -> list[Due]:
-        """Take out what fell due before that instant and found no place since."""
+    def overdue(self, by: datetime) -> list[Due]:
+        """Take out what fell due by that instant and found no place since."""
         late: list[Due] = []
         for conta in self._contas.values():
             for line in self._heads(conta):
-                while line and line[0].at < before:
+                while line and line[0].at <= by:
                     due = line.popleft()
                     if due.id in self._waiting:
                         self._waiting.discard(due.id)
@@ -84,24 +85,20 @@ class Pacer:
     def take(self) -> Due | None:
         """The next call that may start now, with its places held: `release` gives back what it does not use."""
         now = asyncio.get_running_loop().time()
-        self._soonest = inf
+        self.soonest = inf
         for _ in range(len(self._rotation)):
             conta_id = self._rotation.popleft()
             conta = self._contas[conta_id]
-            wait = conta.starts.wait(self._per_second, now) if self._per_second else 0.0
+            turn = conta.starts.free_at(self._per_second, now) if self._per_second else 0.0
             line, room = self._first_with_room(conta)
-            if line is None and room == inf and not conta.lines and not wait:
+            if not conta.lines and not turn:
                 del self._contas[conta_id]  # nothing waits, and nothing was started in the last second
                 continue
             self._rotation.append(conta_id)
-            if line is not None and not wait:
+            if line is not None and not turn:
                 return self._give(conta, line.popleft(), now)
-            self._soonest = min(self._soonest, now + max(wait, room))
+            self.soonest = min(self.soonest, max(turn, room))
         return None
-
-    def wait(self, most: float) -> float:
-        """After a `take` of None: the seconds, up to `most`, until one may come though no place is given back."""
-        return min(most, max(0.0, self._soonest - asyncio.get_running_loop().time()))
 
     def release(self, due: Due) -> None:
         """Give back the places of a call that is over, or came to nothing."""
@@ -109,7 +106,7 @@ class Pacer:
             self._gates.release(tronco_id, key)
 
     def _first_with_room(self, conta: _Conta) -> tuple[deque[Due] | None, float]:
-        """The line whose head is earliest of those with room, or None and how many seconds until one has it."""
+        """The line whose head is earliest of those with room, or None and the instant from which one has it."""
         best: deque[Due] | None = None
         soonest = inf
         for line in self._heads(conta):

@@ -80,6 +80,13 @@ def parts_of(session: Session, gravacao_id: int) -> list[GravacaoParte]:
     return list(session.scalars(query.order_by(GravacaoParte.ordem)))
 
 
+def recording_url(gravacao: Gravacao, base_url: str) -> str | None:
+    """A link that needs no token: its key cannot be guessed. None until the recording can be heard."""
+    if gravacao.estado != "pronta":
+        return None
+    return f"{base_url}/rec/?id={gravacao.id}&x={gravacao.segredo}&cid={gravacao.conta_id}"
+
+
 def _close(session: Session, gravacao_id: int, at: datetime) -> None:
     for part in parts_of(session, gravacao_id):
         if part.encerrada_em is None or part.encerrada_em > at:

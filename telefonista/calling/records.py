@@ -1,6 +1,6 @@
 """The rows of a call as they change: what happened goes into the journal and onto the rows in one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,18 @@ class Tellers:
 
 
 SILENT = Tellers()
+
+
+def by_recurso(own: Mapping[str, Tellers], others: Tellers) -> Tellers:
+    """Each resource's chamadas are told of in its own way."""
+
+    def of(session: Session, chamada_id: int) -> Tellers:
+        return own.get(session.get_one(Chamada, chamada_id).recurso, others)
+
+    return Tellers(
+        changed=lambda session, chamada_id, fact: of(session, chamada_id).changed(session, chamada_id, fact),
+        ended=lambda session, chamada_id, now: of(session, chamada_id).ended(session, chamada_id, now),
+    )
 
 
 def note(

@@ -1,7 +1,9 @@
 """After a start of ours: every open chamada is taken up again, or closed with the truth the engine kept."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import structlog
 from sqlalchemy import select
@@ -52,8 +54,18 @@ def open_chamadas(session: Session) -> list[Open]:
     ]
 
 
-async def recover(engine: Engine, storage: Storage, runner: Runner) -> None:
-    """Take up conversations whose two parties live; close every other open chamada; hang up legs without a chamada."""
+Resumer = Callable[[Open, Leg], Awaitable[str | None]]
+"""Takes up a call that was in conversation with one party alone, whose leg lives; the engine's id of the bridge it is
+in, or None: it can not go on."""
+
+
+async def recover(
+    engine: Engine, storage: Storage, runner: Runner, resumers: Mapping[str, Resumer] = MappingProxyType({})
+) -> None:
+    """Take up conversations whose parties live; close every other open chamada; hang up legs without a chamada.
+
+    `resumers` by recurso: of calls that are not between two parties.
+    """
     survivors = await engine.survivors()
     open_rows = [row for row in await storage.read(open_chamadas) if not runner.runs(row.chamada.id)]
     wanted = [perna.leg for row in open_rows for perna in row.pernas if perna.leg and perna.leg not in survivors]
@@ -67,8 +79,15 @@ async def recover(engine: Engine, storage: Storage, runner: Runner) -> None:
             kept |= {leg.id for leg in legs}
             bridges.add(ponte(row.chamada.id))
             _resume(storage, runner, row, parties, legs)
-        else:
-            await _close(storage, runner, row, endings)
+            continue
+        resumer = resumers.get(row.chamada.recurso)
+        if resumer is not None and row.chamada.estagio == "conversa" and len(parties) == len(legs) == 1:
+            bridge = await resumer(row, legs[0])
+            if bridge is not None:
+                kept.add(legs[0].id)
+                bridges.add(bridge)
+                continue
+        await _close(storage, runner, row, endings)
     await engine.close_bridges(bridges)
     for id, leg in survivors.items():
         if id not in kept and not runner.owns(id):

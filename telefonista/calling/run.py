@@ -70,9 +70,11 @@ class Runner:
         return chamada_id in self._tasks
 
     def owns(self, leg_id: str) -> bool:
-        """Whether a leg belongs to a call that runs here: its id starts with the call's, or it talks there."""
+        """Whether a leg belongs to a call that runs here: its id starts with the call's, or it came in from outside."""
         chamada_id, _, _ = leg_id.partition("-")
-        return (chamada_id.isdecimal() and int(chamada_id) in self._tasks) or self.talking(leg_id) is not None
+        return (chamada_id.isdecimal() and int(chamada_id) in self._tasks) or any(
+            desk.journal.watches(leg_id) for desk in self._desks.values()
+        )
 
     def talking(self, leg_id: str) -> "tuple[Desk, Papel] | None":
         """The call in whose conversation a leg is now, and in which role; a leg may come from another call."""

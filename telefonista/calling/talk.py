@@ -3,11 +3,14 @@
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from telefonista.calling.legs import Desk, NotReached, reached, while_up
 from telefonista.calling.live import HandOver, Transfer, Wish
 from telefonista.calling.pedido import Pedido
 from telefonista.engine.port import By, HungUp, Leg
+
+T = TypeVar("T")
 
 BLOCK_SECONDS = 60  # how much more talk is paid for at a time
 NOTICE_SECONDS = 15  # how long before the paid time ends the next block is asked for
@@ -54,11 +57,14 @@ async def talk(desk: Desk, pedido: Pedido, a: Leg, b: Leg, *, began: float) -> W
     """Stay in the conversation until something is asked of it. Raises HungUp when a party leaves."""
     async with while_up(a, b), desk.engine.bridge(a, b, id=pedido.ponte):
         with desk.live.talking(a, b) as wish:
-            return await _stay(desk, pedido, a, wish, began)
+            return await stay(desk, pedido, a, wish, began)
 
 
-async def _stay(desk: Desk, pedido: Pedido, a: Leg, wish: "asyncio.Future[Wish]", began: float) -> Wish:
-    """Wait for a wish with the time ahead always paid for; where the saldo no longer reaches, the engine ends it."""
+async def stay(desk: Desk, pedido: Pedido, a: Leg, wish: "asyncio.Future[T]", began: float) -> T:
+    """Wait for a wish with the time ahead always paid for; where the saldo no longer reaches, the engine ends it.
+
+    `began`: since when there is talk, by the loop's clock. The caller sees to it that a leg's end ends the wait.
+    """
     loop = asyncio.get_running_loop()
     paid = int(loop.time() - began)
     while paid < pedido.limite and not wish.done():

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from telefonista.calling.house import Casa, ContaAtual, House
+from telefonista.calling.house import Casa, ContaAtual, House, key_of
+from telefonista.calling.idempotency import Chave, once
 from telefonista.calling.legs import Desk, NotReached, reached, while_up
 from telefonista.calling.live import Listener
 from telefonista.calling.pedido import Pedido, PernaPedido
@@ -18,11 +20,14 @@ from telefonista.chamada.objeto import ChamadaCriada
 from telefonista.chamada.queries import limits_of
 from telefonista.dialect.envelope import documented, ok
 from telefonista.dialect.errors import inativa
+from telefonista.dialect.idempotency import DOCUMENTED
 from telefonista.dialect.models import Corpo, IdCaminho, Inteiro, Telefone
 from telefonista.engine.port import EngineError, HungUp, Leg
 from telefonista.storage.tables import Conta
 
 router = APIRouter(tags=["chamada"])
+
+_CRIADA = "escuta criada com sucesso"
 
 OUVIR, SUSSURRAR, CONFERENCIA = 1, 2, 3
 
@@ -37,22 +42,33 @@ class NovaEscuta(Corpo):
     ]
 
 
-@router.post("/chamada/{id}/escuta", summary="Escutar chamada", responses=documented(ChamadaCriada))
-async def listen(id: IdCaminho, corpo: NovaEscuta, casa: Casa, conta: ContaAtual) -> Response:
-    return await _listen(casa, conta, id, corpo)
+@router.post(
+    "/chamada/{id}/escuta",
+    summary="Escutar chamada",
+    responses=documented(ChamadaCriada),
+    openapi_extra=DOCUMENTED,
+)
+async def listen(id: IdCaminho, corpo: NovaEscuta, request: Request, casa: Casa, conta: ContaAtual) -> Response:
+    return await _listen(casa, conta, id, corpo, key_of(request, conta))
 
 
 @router.get("/chamada/{id}/escuta", summary="Escutar chamada (forma antiga)", responses=documented(ChamadaCriada))
 async def listen_by_get(
     id: IdCaminho, consulta: Annotated[NovaEscuta, Query()], casa: Casa, conta: ContaAtual
 ) -> Response:
-    return await _listen(casa, conta, id, consulta)
+    return await _listen(casa, conta, id, consulta, None)
 
 
-async def _listen(casa: House, conta: Conta, id: int, corpo: NovaEscuta) -> Response:
+async def _listen(casa: House, conta: Conta, id: int, corpo: NovaEscuta, chave: Chave | None) -> Response:
     """Who listens already gets the new mode on the leg it has; anybody else is called."""
-    guest = Guest(id, corpo.numero, "escuta")
-    perna = await casa.storage.write(add_listener, conta.id, guest, limits_of(casa.settings), datetime.now(UTC))
+    guest, limits, now = Guest(id, corpo.numero, "escuta"), limits_of(casa.settings), datetime.now(UTC)
+
+    def add(session: Session) -> PernaPedido | None:
+        return once(session, chave, now, lambda: add_listener(session, conta.id, guest, limits, now), {"id": id})
+
+    perna = await casa.storage.write(add)
+    if perna is None:
+        return ok({"id": id}, _CRIADA)
     desk = casa.runner.desk(id)
     if desk is None or desk.live.parties is None:
         raise inativa()  # it ended this very moment; its ending settles the leg
@@ -62,7 +78,7 @@ async def _listen(casa: House, conta: Conta, id: int, corpo: NovaEscuta) -> Resp
     else:
         listener = desk.live.listeners[perna.letra] = Listener(corpo.modo)
         desk.live.attend(listen_in(desk, perna, listener), name=f"chamada-{id}-{perna.letra}")
-    return ok({"id": id}, "escuta criada com sucesso")
+    return ok({"id": id}, _CRIADA)
 
 
 async def listen_in(desk: Desk, perna: PernaPedido, listener: Listener) -> None:

@@ -31,7 +31,7 @@ def add_guest(session: Session, conta_id: int, guest: Guest, limits: Limits, now
     """Write the leg's row and set its first block aside. Raises DialectError; then nothing was added."""
     conta = session.get_one(Conta, conta_id, with_for_update=True)
     chamada = session.get(Chamada, guest.chamada_id)
-    if chamada is None or chamada.conta_id != conta_id:
+    if chamada is None or chamada.conta_id != conta_id or chamada.recurso != "chamada":
         raise nao_encontrado("chamada")
     if chamada.estagio != "conversa":
         raise inativa()

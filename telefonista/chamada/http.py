@@ -9,12 +9,13 @@ from pydantic import AfterValidator, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from telefonista.calling.house import Casa, ContaAtual, zone_of
+from telefonista.calling.house import Casa, ContaAtual, key_of, zone_of
 from telefonista.calling.idempotency import Chave, first_answer, keep_answer
 from telefonista.chamada import queries
 from telefonista.chamada.flow import bridged_call
 from telefonista.chamada.objeto import ChamadaCriada, ChamadaObjeto
 from telefonista.chamada.schedule_queries import cancel_scheduled
+from telefonista.chamada.transfer import NovaTransferencia, transfer_or_rate
 from telefonista.chamada.view import chamada_object
 from telefonista.dialect import idempotency
 from telefonista.dialect.dates import parse_agenda
@@ -136,5 +137,10 @@ async def end(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
 
 
 @router.post("/chamada/{id}", summary="Desligar ou cancelar chamada (forma antiga)", responses=documented(None))
-async def end_by_post(id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
+async def end_by_post(
+    id: IdCaminho, corpo: NovaTransferencia, request: Request, casa: Casa, conta: ContaAtual
+) -> Response:
+    """Um cliente publicado também transfere (`numero` e `perna`) e avalia (`nota`) por aqui."""
+    if corpo.nota is not None or (corpo.numero is not None and corpo.perna is not None):
+        return await transfer_or_rate(casa, conta, id, corpo, key_of(request, conta))
     return await end(id, casa, conta)

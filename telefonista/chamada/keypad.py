@@ -4,9 +4,9 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -36,6 +36,8 @@ class Keypad:
 
     house: House
     sounds: Path
+    services: Mapping[str, Callable[[Incoming], Awaitable[None]]] = field(default_factory=dict)
+    """Who decides instead about what is dialled with these first keys, as `*6`."""
 
     async def __call__(self, call: Incoming) -> None:
         """Refuse, or write the chamada and start its flow; returns before anything rings."""
@@ -45,6 +47,10 @@ class Keypad:
         if self.house.runner.draining:
             call.leg.hang_up(cause=NO_PLACE)
             return
+        for keys, service in self.services.items():
+            if call.dialled.startswith(keys):
+                await service(call)
+                return
         limits = limits_of(self.house.settings)
         try:
             taken = await self.house.storage.write(take_call, call, limits)

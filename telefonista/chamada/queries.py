@@ -148,9 +148,9 @@ def place(session: Session, chamada: Chamada, pernas: tuple[Perna, Perna], plano
 
 
 def chamada_by_id(session: Session, conta_id: int, chamada_id: int) -> Vista | None:
-    """A chamada of this conta, whole."""
+    """A chamada of this conta, whole. A voice message is none: /audio shows it."""
     chamada = session.get(Chamada, chamada_id)
-    if chamada is None or chamada.conta_id != conta_id:
+    if chamada is None or chamada.conta_id != conta_id or chamada.recurso == "audio":
         return None
     gravacoes = session.scalars(select(Gravacao).where(Gravacao.chamada_id == chamada_id).order_by(Gravacao.id)).all()
     return Vista(chamada, pernas_of(session, chamada_id), gravacoes)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 import structlog
 from prometheus_client import Counter
@@ -56,7 +57,7 @@ class Agenda:
         self._storage, self._engine, self._runner, self._limits, self._clock = storage, engine, runner, limits, clock
         self._pacer = Pacer(gates, per_second)
         gates.on_room = self._room
-        self._work = asyncio.Event()
+        self._work, self._pace = asyncio.Event(), inf
         self._since = self._look_at = datetime.min.replace(tzinfo=UTC)  # from when, and when, the table is to be read
 
     def changed(self, chamada_id: int, when: datetime | None) -> None:
@@ -91,13 +92,14 @@ class Agenda:
 
     async def _sleep(self, until: datetime) -> None:
         seconds = min(until - self._clock(), _LONGEST_SLEEP).total_seconds()
+        when = min(asyncio.get_running_loop().time() + seconds, self._pace)
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
+            async with asyncio.timeout_at(when):
                 await self._work.wait()
 
     async def _turn(self) -> datetime:
-        """Do what is to do now; when the next thing is to be done."""
-        now = self._clock()
+        """Do what is to do now; when the next thing is to be done. `_pace`: or sooner, by the loop's clock."""
+        now, self._pace = self._clock(), inf
         if now >= self._look_at:
             await self._look(now)
         await self._give_up(now)
@@ -107,7 +109,7 @@ class Agenda:
             wake = min(wake, oldest + GRACE)
         if self._engine.alive() and not self._runner.draining:
             await self._place()
-            wake = min(wake, self._clock() + timedelta(seconds=self._pacer.wait(_LONGEST_SLEEP.total_seconds())))
+            self._pace = self._pacer.soonest
         return min(wake, self._look_at)
 
     async def _look(self, now: datetime) -> None:
@@ -119,9 +121,9 @@ class Agenda:
             self._since = min(self._since, since)
             raise
         self._look_at = min(self._look_at, found.next_at or _NEVER)
-        missed = [due for due in found.due if due.at < now - GRACE and due.id not in self._pacer]
+        missed = [due for due in found.due if due.at <= now - GRACE and due.id not in self._pacer]
         for due in found.due:
-            if due.at >= now - GRACE:
+            if due.at > now - GRACE:
                 self._pacer.add(due)
         await self._end(missed, FAILED, _MISSED, now)
 

@@ -5,13 +5,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from telefonista.calling.causes import motivo_desconexao
+from telefonista.calling.recordings import recording_url as recording_url
 from telefonista.chamada.queries import Vista
 from telefonista.dialect.dates import hms, iso_local
 from telefonista.storage.tables import Chamada, Gravacao, Perna
 
 
 def chamada_object(vista: Vista, zone: ZoneInfo, base_url: str, *, e164: bool = False) -> dict[str, Any]:
-    """The documented object, keys in the seed's order. `e164`: numbers as webhooks write them, not as they were given."""
+    """The documented object, keys in the seed's order. `e164`: numbers as webhooks write them."""
     chamada = vista.chamada
     pernas = [_perna(perna, zone, perna.e164 if e164 else perna.numero) for perna in vista.pernas]
     return {
@@ -52,13 +53,6 @@ def _parcial(gravacao: Gravacao, zone: ZoneInfo, base_url: str) -> dict[str, Any
 
 def _whole_recording(gravacoes: Sequence[Gravacao], base_url: str) -> str | None:
     return next((recording_url(gravacao, base_url) for gravacao in gravacoes if gravacao.tipo == "completa"), None)
-
-
-def recording_url(gravacao: Gravacao, base_url: str) -> str | None:
-    """A link that needs no token: its key cannot be guessed. None until the recording can be heard."""
-    if gravacao.estado != "pronta":
-        return None
-    return f"{base_url}/rec/?id={gravacao.id}&x={gravacao.segredo}&cid={gravacao.conta_id}"
 
 
 def _papel(pernas: Sequence[Perna], shown: Sequence[dict[str, Any]], papel: str) -> dict[str, Any] | None:

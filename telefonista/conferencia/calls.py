@@ -12,7 +12,6 @@ from telefonista.calling.bina import bina_of
 from telefonista.calling.causes import Status
 from telefonista.calling.creating import Limits, add_perna, route, tariff
 from telefonista.calling.pedido import Pedido, PernaPedido, Rota
-from telefonista.calling.records import Fact
 from telefonista.conferencia.queries import RECURSO, open_room
 from telefonista.dialect.errors import DialectError, sem_saldo
 from telefonista.engine.port import Incoming
@@ -109,10 +108,9 @@ def take_in(session: Session, call: Incoming, limits: Limits) -> Entra | Barrada
     )
     perna = _add(session, conferencia, chamada, ramal.ramal, rota, tarifa, None, call.at)
     perna.leg, perna.data_inicio, perna.status = call.leg.id, call.at, Status.CHAMANDO
-    for fact in (Fact("criada", call.at, None, _dados(conferencia)), Fact("recebida", call.at, "a", {"leg": call.leg.id})):
-        session.add(
-            Evento(chamada_id=chamada.id, momento=fact.at, tipo=fact.tipo, perna=fact.perna, dados=fact.dados)
-        )
+    made = Evento(chamada_id=chamada.id, momento=call.at, tipo="criada", perna=None, dados=_dados(conferencia))
+    came = Evento(chamada_id=chamada.id, momento=call.at, tipo="recebida", perna="a", dados={"leg": call.leg.id})
+    session.add_all((made, came))
     pedido = _pedido(chamada, PernaPedido(chamada.id, "a", rota))
     return Entra(pedido, conferencia.id, conferencia.pin)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -146,7 +147,7 @@ def close_idle(session: Session, now: datetime, idle: timedelta) -> tuple[list[i
     """
     since = func.coalesce(func.max(Chamada.encerrada_em), Conferencia.data_criacao)
     busy = func.count(Chamada.id) - func.count(Chamada.encerrada_em)
-    rows = session.execute(
+    rows: Sequence[Any] = session.execute(
         select(Conferencia.id, since.label("since"), busy.label("busy"))
         .outerjoin(Participante, Participante.conferencia_id == Conferencia.id)
         .outerjoin(Chamada, Chamada.id == Participante.chamada_id)

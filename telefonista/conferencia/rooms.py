@@ -1,7 +1,7 @@
 """Rooms while somebody is in them: one bridge each, who is muted, who talks, and the tones at the door."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,13 @@ from telefonista.engine.port import Bridge, Engine, EngineError, HungUp, Leg
 from telefonista.media.tones import beep, silence
 from telefonista.media.wav import write_wav
 
+Muted = Callable[[], Awaitable[bool]]
+
 _TONE_SECONDS = 5.0  # at the most, until a tone is given up
+
+
+async def _never() -> bool:
+    return False
 
 
 def ponte(conferencia_id: int) -> str:
@@ -63,12 +69,17 @@ class Room:
         return not self._members and not self._door.locked()
 
     @asynccontextmanager
-    async def member(self, chamada_id: int, leg: Leg, *, muted: bool = False, quiet: bool = False) -> AsyncIterator[None]:
-        """While inside, the leg hears the others and is heard, unless it is muted. `quiet`: no tone tells of it coming."""
+    async def member(
+        self, chamada_id: int, leg: Leg, *, muted: Muted = _never, quiet: bool = False
+    ) -> AsyncIterator[None]:
+        """While inside, the leg hears the others and is heard, unless it is muted. `quiet`: no tone tells of it coming.
+
+        `muted` is asked once the leg can be found here: who mutes it later does so by `leg`.
+        """
         self._members[chamada_id] = leg
         try:
             bridge = await self._open()
-            if muted:
+            if await muted():
                 await leg.mute(True)
             await bridge.add(leg)
             await leg.notice_talking(partial(self._talks, chamada_id))
@@ -130,7 +141,7 @@ class Rooms:
 
     @asynccontextmanager
     async def inside(
-        self, conferencia_id: int, chamada_id: int, leg: Leg, *, muted: bool = False, quiet: bool = False
+        self, conferencia_id: int, chamada_id: int, leg: Leg, *, muted: Muted = _never, quiet: bool = False
     ) -> AsyncIterator[None]:
         """See Room.member."""
         room = self._rooms.get(conferencia_id)

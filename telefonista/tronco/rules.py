@@ -11,7 +11,7 @@ from telefonista.refusal import Refusal
 CLASSES = ("fixo", "movel", "0800", "0300", "4004", "internacional")
 FORMATOS = ("e164", "e164+", "nacional", "0nacional")
 TRANSPORTES = ("udp", "tcp")
-MAX_CANAIS, MAX_CPS = 1000, 100
+MAX_CANAIS, MAX_CPS = 10000, 1000
 
 _NOME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")

@@ -1,6 +1,8 @@
 """A house without telephones for HTTP tests: the fake engine, a database of its own, two contas and their clients."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,10 +16,21 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from telefonista.app import Product, make_app
+from telefonista.audio.fila import Casa as CasaDaFila
+from telefonista.audio.fila import Fila
+from telefonista.audio.http import Audios
 from telefonista.calling.capacity import Gates
+from telefonista.calling.creating import limits_of
 from telefonista.calling.house import House, hash_of
+from telefonista.calling.records import by_recurso
 from telefonista.calling.run import Runner
+from telefonista.calling.sounds import Sounds
+from telefonista.conferencia.flow import Doorman
+from telefonista.conferencia.http import Conferencias
+from telefonista.conferencia.rooms import Rooms
+from telefonista.conferencia.tell import Herald
 from telefonista.engine.fake import FakeEngine
+from telefonista.net.guarded import Guarded
 from telefonista.settings import Settings
 from telefonista.storage.session import Storage
 from telefonista.storage.tables import Base, Conta, Rate
@@ -96,14 +109,40 @@ def fake(house: House) -> FakeEngine:
 
 
 @pytest.fixture
-def app(house: House) -> FastAPI:
+async def audios(house: House) -> AsyncIterator[Audios]:
+    """The house's voice messages, their queue at work."""
+    http, gates = Guarded(internal=house.settings.internal_urls), Gates(1.0)
+    sounds = Sounds(http, house.settings.home / "audios")
+    limits = limits_of(house.settings)
+    fila = Fila(CasaDaFila(house.storage, house.engine, house.runner, gates, sounds, limits, per_second=0))
+    working = asyncio.create_task(fila.run(), name="audios")
+    yield Audios(sounds, fila)
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    await http.close()
+
+
+@pytest.fixture
+def conferencias(house: House, audios: Audios) -> Conferencias:
+    """The house's rooms, without tones. Their webhooks are written; nobody delivers them."""
+    rooms = Rooms(house.engine)
+    herald = Herald(house.storage, house.settings.base_url, lambda conta_id: None, rooms.talking)
+    rooms.told = herald.talks
+    house.runner.tellers = by_recurso({"conferencia": herald.tellers()}, house.runner.tellers)
+    return Conferencias(Doorman(rooms, house.storage, house.sounds / "avisos"), herald, audios.sounds)
+
+
+@pytest.fixture
+def app(house: House, audios: Audios, conferencias: Conferencias) -> FastAPI:
     """The product's own wiring: every route and middleware is the real one."""
 
     async def stop_engine() -> None:
         raise AssertionError("not called")
 
     carriers = Carriers(house.storage, house.engine, Gates(1.0))
-    return make_app(Product(house, Operador("chave-do-operador", carriers), stop_engine))
+    operador = Operador("chave-do-operador", carriers)
+    return make_app(Product(house, operador, stop_engine, audios=audios, conferencias=conferencias))
 
 
 @pytest.fixture

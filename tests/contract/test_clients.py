@@ -419,3 +419,17 @@ async def test_what_is_no_http_is_answered_in_the_envelope(port: int, broken: by
     answer = json.loads(sent)
     assert list(answer) == ["status", "sucesso", "motivo", "mensagem", "dados"]
     assert (answer["status"], answer["motivo"], answer["sucesso"], answer["dados"]) == (400, 100, False, None)
+
+
+async def test_a_php_client_rates_and_transfers_by_the_bare_id(
+    client: httpx2.AsyncClient, house: House, conta: ContaDeTeste
+) -> None:
+    chamada_id = await add_chamada(house, conta.id, datetime.now(UTC))
+    rated = await client.post(f"/chamada/{chamada_id}", data={"nota": "4", "comentario": "boa"})
+    assert rated.json()["mensagem"] == "chamada avaliada com sucesso"
+    again = await client.post(f"/chamada/{chamada_id}/transfer", json={"nota": 2})
+    assert again.json()["mensagem"] == "chamada avaliada com sucesso"
+    dados = (await client.get(f"/chamada/{chamada_id}")).json()["dados"]
+    assert dados["avaliacao"]["nota"] == 2
+    transfer = await client.post(f"/chamada/{chamada_id}", json={"numero": "4811111111", "perna": "origem"})
+    assert (transfer.status_code, transfer.json()["motivo"]) == (405, 80)

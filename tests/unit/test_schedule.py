@@ -13,10 +13,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from telefonista.calling.capacity import Gates
+from telefonista.calling.routing import trunk_endpoint
 from telefonista.calling.run import Runner
 from telefonista.chamada.schedule import Agenda
 from telefonista.chamada.schedule_queries import cancel_scheduled, end_scheduled, place_scheduled
 from telefonista.engine.fake import FakeEngine
+from telefonista.engine.port import TrunkAccount
 from telefonista.storage.session import Storage
 from telefonista.storage.tables import Chamada, Conta, LedgerEntry, Perna, Tronco
 from tests.calls import LONG, clock, until
@@ -43,7 +45,10 @@ class Inline:
     broken: bool = False
 
     async def write(self, unit: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        await until(clock())
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        loop.call_soon(turn.set_result, None)
+        await turn
         if self.broken:
             raise OSError("disk full")
         return self.books.do(unit, *args, **kwargs)
@@ -104,6 +109,7 @@ class Office:
 
         id = self.books.do(unit)
         self.gates.limit(id, canais=canais, cps=cps)
+        self.engine.trunks[trunk_endpoint(id)] = TrunkAccount(trunk_endpoint(id), "127.0.0.2", 5060, "udp")
         self.engine.behaviour(OUTSIDE, ring=0.1, answer=1.0, hang_up=5.0)
         return id
 

@@ -49,7 +49,7 @@ def test_good(campos: dict[str, Any]) -> None:
         ({"bina": "4000"}, "bina"),
         ({"bina": "190"}, "bina"),
         ({"canais": 0}, "canais"),
-        ({"cps": 101}, "cps"),
+        ({"cps": 1001}, "cps"),
         ({"classes": ()}, "classes"),
         ({"classes": ("fixo", "ramal")}, "classes"),
     ],

@@ -20,8 +20,10 @@ _MEDIA = {
     "sdp_session": "telefonista",
     "sdp_owner": "-",
 }
+# Without identify_by whoever writes a trunk's name into From is taken for that trunk, from any address (22.10.1).
 _RAMAL = _MEDIA | {
     "context": "ramais",
+    "identify_by": "username",
     "force_rport": "yes",
     "rewrite_contact": "yes",
     "trust_id_outbound": "yes",
@@ -32,6 +34,7 @@ _RAMAL = _MEDIA | {
 }
 _TRUNK = _MEDIA | {
     "context": "entrada",
+    "identify_by": "ip",
     "send_pai": "yes",
     "trust_id_outbound": "yes",
     "trust_id_inbound": "yes",

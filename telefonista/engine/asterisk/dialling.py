@@ -159,7 +159,7 @@ def _forget_closing(switch: Switch, id: str, closing: "asyncio.Task[Any]") -> No
 
 
 async def _until_closed(switch: Switch, id: str, closing: "asyncio.Task[Any]") -> None:
-    """Wait until a bridge is really gone: for a moment after its DELETE the engine gives a POST the dying one (22.10.1).
+    """Wait until a bridge is really gone: right after its DELETE the engine gives a POST the dying one (22.10.1).
 
     Asked every 10 ms: no event tells of it once its last channel has left.
     """

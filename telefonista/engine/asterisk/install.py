@@ -80,7 +80,7 @@ def _architecture() -> str:
 async def ensure_tool(cache: Path, package: str, program: str, *, progress: Progress) -> tuple[str, ...]:
     """The argv that runs a program of one Debian package, had the same private way as the engine (for benchmarks)."""
     architecture = _architecture()
-    final = cache.absolute() / f"{package}-{RECIPE}-{architecture}"
+    final = _place(cache, architecture).with_name(f"{package}-{RECIPE}-{architecture}")
     async with _locked(final.parent / ".motor.lock", progress):
         if not final.is_dir():
             await _install(final.parent, final, architecture, progress, (package,), lambda root, _, to: root.rename(to))

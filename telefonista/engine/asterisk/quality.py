@@ -1,8 +1,8 @@
 """What a channel's RTP came to, read from the events of its end; for AriLeg only."""
 
 from contextlib import suppress
+from typing import Any
 
-from telefonista.engine.asterisk.client import Event
 from telefonista.engine.port import Media
 
 VARIABLE = "RTPAUDIOQOS"
@@ -10,7 +10,7 @@ VARIABLE = "RTPAUDIOQOS"
 that follow because ari.conf lists it: measuring a leg costs no command and delays no hang-up."""
 
 
-def media_of(event: Event) -> Media | None:
+def media_of(event: dict[str, Any]) -> Media | None:
     """None when the channel had no media, or the engine does not tell.
 
     Its `tx` jitter is what we measured on what came in (22.10.1), in seconds; `lp` is what was missing of it by the

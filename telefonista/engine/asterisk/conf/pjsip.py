@@ -10,7 +10,8 @@ REDE_ENTRADA = "127.0.10.31"
 
 PRIVATE = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10")
 
-TRUNK = """disallow=all
+TRUNK = """identify_by=ip
+disallow=all
 allow=alaw,ulaw
 direct_media=no
 dtmf_mode=auto
