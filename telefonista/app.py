@@ -58,6 +58,7 @@ from telefonista.gravacao.control import router as gravacao_control
 from telefonista.gravacao.convert import Converter
 from telefonista.gravacao.http import router as gravacao
 from telefonista.gravacao.purge import Purger
+from telefonista.housekeeping import keep_house
 from telefonista.net.guarded import Guarded
 from telefonista.outbox.deliver import Deliverer
 from telefonista.ramal import accounts
@@ -204,6 +205,7 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
             for name, work in (
                 ("gravacoes", converter.run()),
                 ("retencao", purger.run()),
+                ("faxina", keep_house(storage)),
                 ("bloqueios", guard.run()),
                 ("webhooks", deliverer.run()),
                 ("agenda", agenda.run()),
@@ -211,7 +213,9 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
                 ("conferencias", Sweeper(herald).run()),
                 ("sons", audios.fila.keep_sounds()),
             ):
-                stack.push_async_callback(_end, asyncio.create_task(work, name=name))
+                task = asyncio.create_task(work, name=name)
+                task.add_done_callback(_must_not_end)
+                stack.push_async_callback(_end, task)
             operator = Operador(door.make_key(settings.home), carriers)
             conferencias = Conferencias(doorman, herald, audios.sounds)
             yield Product(house, operator, engine.stop, deliverer.webhook_changed, audios, conferencias)
@@ -220,13 +224,19 @@ async def open_house(settings: Settings, progress: Progress) -> AsyncIterator[Pr
 
 
 def _audios(house: House, gates: Gates, http: Guarded) -> Audios:
-    """Voice messages. Their queue hears of room in the trunks beside the agenda, which must have asked for it before."""
+    """Voice messages. Their queue hears of room in the trunks beside the agenda, which must have asked before."""
     sounds = Sounds(http, house.sounds / "audios")
     settings = house.settings
     casa = CasaDaFila(
         house.storage, house.engine, house.runner, gates, sounds, limits_of(settings), settings.calls_per_second
     )
     return Audios(sounds, Fila(casa))
+
+
+def _must_not_end(task: "asyncio.Task[None]") -> None:
+    """These tasks live as long as the product: one that ends by itself is a fault that somebody must hear of."""
+    if not task.cancelled():
+        log.error("a part of the product stopped", part=task.get_name(), exc_info=task.exception())
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

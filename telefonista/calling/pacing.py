@@ -100,6 +100,10 @@ class Pacer:
             self.soonest = min(self.soonest, max(turn, room))
         return None
 
+    def wait(self, most: float) -> float:
+        """After a `take` of None: the seconds, up to `most`, until `soonest`."""
+        return min(most, max(0.0, self.soonest - asyncio.get_running_loop().time()))
+
     def release(self, due: Due) -> None:
         """Give back the places of a call that is over, or came to nothing."""
         for tronco_id, key in _places(due):

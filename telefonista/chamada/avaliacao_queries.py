@@ -58,7 +58,7 @@ def rate_chamada(
 ) -> None:
     """Keep a rating in place of the one before. Raises DialectError: no such chamada, or it has not begun."""
     chamada = session.get(Chamada, chamada_id, with_for_update=True)
-    if chamada is None or chamada.conta_id != conta_id:
+    if chamada is None or chamada.conta_id != conta_id or chamada.recurso != "chamada":
         raise nao_encontrado("chamada")
     if chamada.status_geral == "criada":
         raise inativa()
@@ -101,7 +101,7 @@ def _page(session: Session, conta_id: int, limites: Limites, posicao: int, limit
 
 
 def _rated(conta_id: int, limites: Limites) -> list[ColumnElement[bool]]:
-    rated = [Chamada.conta_id == conta_id, Chamada.nota.is_not(None)]
+    rated = [Chamada.conta_id == conta_id, Chamada.recurso == "chamada", Chamada.nota.is_not(None)]
     if limites.inicio is not None:
         rated.append(Chamada.data_criacao >= limites.inicio)
     if limites.fim is not None:

@@ -31,7 +31,8 @@ class Found:
 def look(session: Session, since: datetime, now: datetime, *, test_network: bool) -> Found:
     """What waits for an instant from `since` to `now`."""
     a, b = aliased(Perna), aliased(Perna)
-    waiting = (Chamada.status_geral == "criada") & Chamada.agendada_para.is_not(None)
+    ours = Chamada.recurso == "chamada"  # a voice message that waits is its own queue's
+    waiting = (Chamada.status_geral == "criada") & Chamada.agendada_para.is_not(None) & ours
     rows = session.execute(
         select(Chamada.agendada_para, Chamada.id, Chamada.conta_id, a.tipo, a.classe, a.e164, b.tipo, b.classe, b.e164)
         .join(a, (a.chamada_id == Chamada.id) & (a.letra == "a"))

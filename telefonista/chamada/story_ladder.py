@@ -14,7 +14,8 @@ from telefonista.chamada.story_told import Historia
 from telefonista.chamada.story_words import PAPEIS, clock, duration, short_ending
 from telefonista.storage.tables import Evento, Perna
 
-LEFT, COLUMN, TOP, STEP = 74, 128, 62, 30
+LEFT, COLUMN, TOP, STEP = 68, 116, 62, 30
+FITS = 440  # wider pictures are scrolled on a small screen, others shrink a little
 _HOUSE = 1  # our own column, between origem and destino
 _GAP_SECONDS = 1.5  # a silence that is worth telling
 _ARROWS = {"discada": "liga", "recebida": "liga", "chamando": "toca", "atendida": "atende"}
@@ -46,7 +47,7 @@ class _Drawing:
 def ladder(historia: Historia, zone: ZoneInfo) -> Markup:
     """The whole picture."""
     columns = _columns(historia.vista.pernas)
-    width = LEFT + COLUMN * (max([_HOUSE + 1, *columns.values()]) + 0.5) + 8
+    width = LEFT + COLUMN * (max([_HOUSE + 1, *columns.values()]) + 1) + 4
     drawing, height = _Drawing(), float(TOP)
     parties = {"origem": _first(historia, "origem"), "destino": _first(historia, "destino")}
     for evento, gap in _told(historia):
@@ -79,6 +80,7 @@ def ladder(historia: Historia, zone: ZoneInfo) -> Markup:
         viewBox=f"0 0 {width:g} {bottom + 8:g}",
         width=f"{width:g}",
         role="img",
+        class_="cabe" if width <= FITS else None,
     )
 
 
@@ -192,7 +194,7 @@ def _note(text: str, y: float, kind: str) -> list[Markup]:
 
 
 def _head(place: int, name: str, papel: str, kind: str) -> Markup:
-    shown = name if len(name) <= 16 else f"{name[:15]}…"
+    shown = name if len(name) <= 14 else f"{name[:13]}…"
     return join([_text(_x(place), 22, papel, f"papel {kind}"), _text(_x(place), 42, shown, "numero")])
 
 

@@ -84,7 +84,7 @@ class Herald:
         vista = conferencia_by_id(session, conta_id, conferencia_id)
         talking = self.talking(conferencia_id)
         return {
-            "conferencia": conferencia_object(vista, zone, self.base_url, talking),
+            "conferencia": conferencia_object(vista, zone, self.base_url, talking, e164=True),
             "evento": evento,
             "chamada_id": chamada_id,
         }

@@ -10,20 +10,22 @@ from telefonista.dialect.dates import hms, iso_local
 from telefonista.storage.tables import Gravacao, Perna
 
 
-def conferencia_object(vista: Vista, zone: ZoneInfo, base_url: str, talking: Set[int]) -> dict[str, Any]:
-    """The documented object. `talking`: the chamadas whose party talks now."""
+def conferencia_object(
+    vista: Vista, zone: ZoneInfo, base_url: str, talking: Set[int], *, e164: bool = False
+) -> dict[str, Any]:
+    """The documented object. `talking`: the chamadas whose party talks now; `e164`: numbers so, not as they were given."""
     conferencia = vista.conferencia
     made = {
         "id": conferencia.id,
         "data_criacao": iso_local(conferencia.data_criacao, zone),
         "data_termino": iso_local(conferencia.encerrada_em, zone),
-        "chamadas": [chamada_object(parte, zone, base_url, talking) for parte in vista.partes],
+        "chamadas": [chamada_object(parte, zone, base_url, talking, e164=e164) for parte in vista.partes],
         "pin": conferencia.pin,
     }
     if conferencia.numero_destino is None:
         return made
     return made | {
-        "numero_destino": conferencia.numero_destino,
+        "numero_destino": vista.partes[0].perna.e164 if e164 else conferencia.numero_destino,
         **_of_the_first(vista.partes[0].perna, zone),
         "url_conferencia": conferencia.url_conferencia,
         "resposta_usuario": conferencia.resposta_usuario,
@@ -31,14 +33,14 @@ def conferencia_object(vista: Vista, zone: ZoneInfo, base_url: str, talking: Set
     }
 
 
-def chamada_object(parte: Parte, zone: ZoneInfo, base_url: str, talking: Set[int]) -> dict[str, Any]:
+def chamada_object(parte: Parte, zone: ZoneInfo, base_url: str, talking: Set[int], *, e164: bool) -> dict[str, Any]:
     """One call into a room."""
     chamada, perna = parte.chamada, parte.perna
     return {
         "id": chamada.id,
         "conferencia_id": parte.participante.conferencia_id,
         "url_gravacao": _recording(parte.gravacao, base_url),
-        "numero": perna.numero,
+        "numero": perna.e164 if e164 else perna.numero,
         "data_criacao": iso_local(chamada.data_criacao, zone),
         "data_inicio": iso_local(perna.data_inicio, zone),
         "cli": chamada.conta_id,

@@ -247,7 +247,10 @@ async def test_scheduled_edited_and_cancelled(api: Api, ana: Phone, bia: Phone, 
     await api.ask("PUT", f"/audio/{id}", json={"numero_destino": MOVEL, "data_criacao": at(2), "tags": "mudou"})
     await api.ask("DELETE", f"/audio/{cancelled}")
     assert (await audio(api, cancelled))["status"] == "cancelada"
-    call = await answered(bia)
+    try:
+        call = await answered(bia)
+    except TimeoutError:
+        raise AssertionError(await audio(api, id), await api.ask("GET", f"/chamada/{id}/eventos")) from None
     await call.hears(HZ)
     answer = await api.http.put(f"/audio/{id}", json={"tags": "tarde"})
     assert (answer.status_code, answer.json()["motivo"]) == (405, 80)
@@ -326,11 +329,11 @@ async def test_none_is_lost_by_a_restart(own_server: Server, own_api: Api, files
         third = await answered(ana)
         await third.hears(HZ)
         await third.hangup()
-        await first.ended(within=16)
         for _ in range(2):
             call = await answered(ana)
             await call.hears(HZ)
             await call.hangup()
+        await first.ended(within=16)
         for id in ids:
             assert (await over(own_api, id))["status"] == "atendida"
         answers = [(await audio(own_api, id))["resposta"] for id in ids]

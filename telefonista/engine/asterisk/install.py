@@ -110,9 +110,7 @@ async def _install(
         apt = work / "apt"
         configuration = _private_apt(apt, architecture)
         await _update(configuration, apt / "etc/sources.list", keyring, mirrors, progress)
-        await _apt(
-            configuration, "install", "-y", "--download-only", *wanted, on=_share(progress, "Baixando o motor")
-        )
+        await _apt(configuration, "install", "-y", "--download-only", *wanted, on=_share(progress, "Baixando o motor"))
         packages = sorted((apt / "cache/archives").glob("*.deb"))
         root = work / "root"
         root.mkdir(mode=0o755)
