@@ -12,8 +12,9 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 $(STAMP): pyproject.toml uv.lock
-	@test -x $(RUN)/python || $(PYTHON) -m venv $(VENV) || { echo "Falta o módulo venv: apt-get install python3-venv"; exit 1; }
-	@$(RUN)/python -m pip --version >/dev/null
+	@echo "preparando o ambiente (só na primeira vez e quando ele muda)"
+	@$(RUN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) \
+	  || { rm -rf $(VENV); echo "Falta o módulo venv: apt-get install python3-venv"; exit 1; }
 	@test -x $(RUN)/uv || command -v uv >/dev/null || $(RUN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	@UV=$$(test -x $(RUN)/uv && echo $(RUN)/uv || command -v uv); \
 	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $$UV sync --quiet --frozen --inexact --compile-bytecode

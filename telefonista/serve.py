@@ -22,7 +22,7 @@ from telefonista.settings import Settings
 
 log = structlog.get_logger()
 
-_LAST_ANSWERS = 5
+_LAST_ANSWERS = 3
 """Seconds that answers under way have at the end."""
 
 
@@ -54,10 +54,12 @@ async def _serve(settings: Settings, here: presence.Presence) -> None:
         try:
             with told.cancelling():
                 product = await house_context.__aenter__()
-        except _Interrupted:
+        except BaseException as problem:
             if not had_engine:  # one that was there before may have calls
                 await stop_engine(instance_of(settings).directory)
-            return
+            if isinstance(problem, _Interrupted):
+                return
+            raise
     try:
         config = uvicorn.Config(
             make_app(product),

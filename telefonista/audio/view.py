@@ -12,6 +12,9 @@ from telefonista.dialect.dates import hms, iso_local
 def audio_object(vista: Vista, zone: ZoneInfo, base_url: str, *, e164: bool = False) -> dict[str, Any]:
     """The documented object. `e164`: the number as webhooks write it, not as it was given."""
     audio, chamada, perna = vista.audio, vista.chamada, vista.perna
+    over = (
+        chamada.status_geral == "finalizada"
+    )  # by `motivo_desconexao` customers tell that price and durations are final
     return {
         "id": chamada.id,
         "numero_destino": perna.e164 if e164 else perna.numero,
@@ -29,7 +32,7 @@ def audio_object(vista: Vista, zone: ZoneInfo, base_url: str, *, e164: bool = Fa
         "url_audio": audio.url_audio,
         "resposta_usuario": audio.resposta_usuario,
         "resposta": audio.resposta,
-        "motivo_desconexao": motivo_desconexao(perna.causa),
+        "motivo_desconexao": motivo_desconexao(perna.causa if over else None),
         "url_gravacao": None if vista.gravacao is None else recording_url(vista.gravacao, base_url),
         "bina": perna.bina,
         "tags": chamada.tags,

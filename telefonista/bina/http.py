@@ -13,14 +13,14 @@ from starlette.responses import Response
 from telefonista.bina import queries
 from telefonista.bina.flow import speak_code
 from telefonista.bina.queries import Ligacao
-from telefonista.calling.house import Casa, ContaAtual, House, zone_of
+from telefonista.calling.creating import limits_of
+from telefonista.calling.house import Casa, ContaAtual, House, key_of, zone_of
 from telefonista.calling.idempotency import Chave, first_answer, keep_answer
 from telefonista.calling.routing import as_shown
 from telefonista.dialect import idempotency
 from telefonista.dialect.dates import iso_local
 from telefonista.dialect.envelope import documented, ok
 from telefonista.dialect.errors import invalido, sem_motor
-from telefonista.dialect.lenient import dados
 from telefonista.dialect.models import Corpo, IdCaminho, Telefone, Texto
 from telefonista.dialect.paging import ConsultaRelatorio, Relatorio, relatorio
 from telefonista.dialect.ratelimit import RateLimit
@@ -62,9 +62,9 @@ class BinaObjeto(BaseModel):
 @router.post("/bina", summary="Criar bina", responses=documented(BinaCriada), openapi_extra=idempotency.DOCUMENTED)
 async def create(corpo: NovaBina, request: Request, casa: Casa, conta: ContaAtual) -> Response:
     def make(session: Session, now: datetime) -> Ligacao:
-        return queries.create_bina(session, conta.id, corpo.numero, casa.settings, now)
+        return queries.create_bina(session, conta.id, corpo.numero, limits_of(casa.settings), now)
 
-    return await _call(casa, conta, request, "/bina", make)
+    return await _call(casa, conta, key_of(request, conta), make)
 
 
 @router.post(
@@ -75,14 +75,13 @@ async def create(corpo: NovaBina, request: Request, casa: Casa, conta: ContaAtua
 )
 async def call_again(id: IdCaminho, request: Request, casa: Casa, conta: ContaAtual) -> Response:
     def make(session: Session, now: datetime) -> Ligacao:
-        return queries.call_again(session, conta.id, id, casa.settings, now)
+        return queries.call_again(session, conta.id, id, limits_of(casa.settings), now)
 
-    return await _call(casa, conta, request, f"/bina/{id}/codigo", make)
+    return await _call(casa, conta, key_of(request, conta), make)
 
 
-async def _call(casa: House, conta: Conta, request: Request, path: str, make: Make) -> Response:
-    chave, now = idempotency.chave(request), datetime.now(UTC)
-    key = Chave(conta.id, chave, idempotency.digest("POST", path, dados(request))) if chave else None
+async def _call(casa: House, conta: Conta, key: Chave | None, make: Make) -> Response:
+    now = datetime.now(UTC)
     ready = casa.engine.alive() and not casa.runner.draining
     made = await casa.storage.write(_make_once, conta.id, make, key, now, ready=ready, rate=casa.call_rate)
     if isinstance(made, Ligacao):

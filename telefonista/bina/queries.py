@@ -10,14 +10,14 @@ from math import ceil
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from telefonista.billing.ledger import reserve, tariff_for
+from telefonista.billing.ledger import reserve
 from telefonista.billing.rates import affordable_seconds
-from telefonista.calling import routing
 from telefonista.calling.bina import bina_of
+from telefonista.calling.creating import Limits, add_perna, route, tariff
 from telefonista.calling.pedido import Pedido, PernaPedido
-from telefonista.dialect.errors import DialectError, Motivo, invalido, nao_encontrado, nao_permitido, sem_saldo
+from telefonista.calling.routing import as_shown
+from telefonista.dialect.errors import DialectError, Motivo, invalido, nao_encontrado, sem_saldo
 from telefonista.dialect.numbers import NumeroInvalido, classify
-from telefonista.settings import Settings
 from telefonista.storage.tables import Bina, Chamada, Conta, Evento, Perna
 
 VALID = timedelta(minutes=15)
@@ -39,7 +39,7 @@ class Ligacao:
     codigo: str = field(repr=False)
 
 
-def create_bina(session: Session, conta_id: int, numero: str, settings: Settings, now: datetime) -> Ligacao:
+def create_bina(session: Session, conta_id: int, numero: str, limits: Limits, now: datetime) -> Ligacao:
     """An unconfirmed bina and the call that proves it. Raises DialectError; then nothing was created."""
     conta = session.get_one(Conta, conta_id, with_for_update=True)
     e164 = e164_of_bina(numero)
@@ -49,16 +49,16 @@ def create_bina(session: Session, conta_id: int, numero: str, settings: Settings
     bina = Bina(conta_id=conta_id, numero=e164, criada_em=now)
     session.add(bina)
     session.flush()
-    return _call(session, conta, bina, settings, now)
+    return _call(session, conta, bina, limits, now)
 
 
-def call_again(session: Session, conta_id: int, bina_id: int, settings: Settings, now: datetime) -> Ligacao:
+def call_again(session: Session, conta_id: int, bina_id: int, limits: Limits, now: datetime) -> Ligacao:
     """Another code for an unconfirmed bina; the one before is void."""
     conta = session.get_one(Conta, conta_id, with_for_update=True)
     bina = bina_by_id(session, conta_id, bina_id)
     if bina.confirmada_em is not None:
         raise DialectError(405, Motivo.DUPLICADO, "esta bina já está confirmada: não precisa de código")
-    return _call(session, conta, bina, settings, now)
+    return _call(session, conta, bina, limits, now)
 
 
 def confirm(session: Session, conta_id: int, bina_id: int, codigo: str, now: datetime) -> int | None:
@@ -129,16 +129,11 @@ def e164_of_bina(texto: str) -> str:
     return numero.e164
 
 
-def _call(session: Session, conta: Conta, bina: Bina, settings: Settings, now: datetime) -> Ligacao:
+def _call(session: Session, conta: Conta, bina: Bina, limits: Limits, now: datetime) -> Ligacao:
     """A new code, and the rows of the chamada that speaks it: one perna, no destino."""
     _check_pace(session, bina, now)
-    try:
-        rota = routing.resolve(session, conta, bina.numero, test_network=settings.test_network)
-        tarifa = tariff_for(session, conta.id, rota.classe)
-    except (routing.NaoPermitida, LookupError) as error:
-        raise nao_permitido(f"o campo numero não pode ser chamado: {error}") from None
-    except (NumeroInvalido, routing.SemRota) as error:
-        raise invalido("numero", str(error)) from None
+    rota = route(session, conta, "numero", bina.numero, limits)
+    tarifa = tariff(session, conta.id, rota.classe)
     limite = affordable_seconds(conta.saldo - conta.reservado, [tarifa], CALL_SECONDS)
     if limite < 1:
         raise sem_saldo()
@@ -148,29 +143,18 @@ def _call(session: Session, conta: Conta, bina: Bina, settings: Settings, now: d
         status_geral="criada",
         tags=CONFIRMACAO,
         limite_segundos=limite,
-        toque_segundos=settings.ring_seconds,
+        toque_segundos=limits.toque,
     )
     session.add(chamada)
     session.flush()
-    perna = Perna(
-        chamada_id=chamada.id,
-        letra="a",
-        papel="origem",
-        numero=routing.as_shown(bina.numero),
-        e164=rota.e164,
-        tipo=rota.tipo,
-        classe=rota.classe,
-        tarifa=tarifa.snapshot(),
-    )
-    session.add(perna)
-    session.flush()
+    perna = add_perna(session, chamada, "a", "origem", as_shown(bina.numero), rota, tarifa, None)
     reserve(session, conta.id, perna, tarifa.price(1), now)
     session.add(Evento(chamada_id=chamada.id, momento=now, tipo="criada", perna=None, dados={"bina": bina.id}))
     codigo = str(100_000 + secrets.randbelow(900_000))  # no 0 in front: a client may send it as a number
     bina.codigo, bina.tentativas, bina.expira_em = _hash(bina, codigo), 0, now + VALID
-    shown = bina_of(session, conta.id, rota, "", so_confirmada=settings.confirmed_bina)
+    shown = bina_of(session, conta.id, rota, "", so_confirmada=limits.so_bina_confirmada)
     leg = PernaPedido(chamada.id, "a", rota, shown)
-    pedido = Pedido(chamada.id, conta.id, origem=leg, destino=leg, toque=settings.ring_seconds, limite=limite)
+    pedido = Pedido(chamada.id, conta.id, origem=leg, destino=leg, toque=limits.toque, limite=limite)
     return Ligacao(bina.id, pedido, codigo)
 
 

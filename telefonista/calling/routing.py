@@ -56,9 +56,11 @@ def resolve(
             numero=as_dialled(numero, tronco.formato_numero),
             tronco_id=tronco.id,
         )
+    if canonico(numero.e164) is not None:
+        raise SemRota("é da rede de teste, que está desligada: ligue-a com TELEFONISTA_TEST_NETWORK=1 ou use outro")
     raise SemRota(
         f"nenhum tronco atende números da classe {numero.classe}: cadastre um com `telefonista tronco add`"
-        " ou use um número da rede de teste, por exemplo 1030000001"
+        + (" ou use um número da rede de teste, por exemplo 1030000001" if test_network else "")
     )
 
 

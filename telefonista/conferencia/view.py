@@ -13,7 +13,7 @@ from telefonista.storage.tables import Gravacao, Perna
 def conferencia_object(
     vista: Vista, zone: ZoneInfo, base_url: str, talking: Set[int], *, e164: bool = False
 ) -> dict[str, Any]:
-    """The documented object. `talking`: the chamadas whose party talks now; `e164`: numbers so, not as they were given."""
+    """The documented object. `talking`: the chamadas whose party talks now; `e164`: how numbers are written."""
     conferencia = vista.conferencia
     made = {
         "id": conferencia.id,

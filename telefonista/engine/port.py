@@ -107,6 +107,8 @@ class Leg(Protocol):
     async def play(self, sound: Path) -> None:
         """Play an 8 kHz mono WAV to its end. An incoming leg hears it before the answer too. Raises HungUp.
 
+        Cancelled, it stops. Keys come meanwhile as ever.
+
         EngineError when there is no such file, or not such a one.
         """
 

@@ -52,7 +52,7 @@ class Carriers:
             troncos = await self._storage.read(queries.list_troncos)
             for tronco in troncos:
                 self._gates.limit(tronco.id, canais=tronco.canais, cps=tronco.cps)
-            if self._engine.alive():
+            if afresh or self._engine.alive():  # an engine that comes up is told before it counts as alive
                 await self._remove_gone(troncos)
                 for account in map(account_of, troncos):
                     await self._put(account, afresh=afresh)

@@ -68,6 +68,12 @@ class Sala:
                 await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.02)
         return dados
 
+    async def hearing(self, leg: FakeLeg, *others: FakeLeg) -> None:
+        """Wait until a leg hears these and no others: the room knows who comes in a moment before it is heard."""
+        async with asyncio.timeout(5):
+            while self.fake.hearing(leg) != {other.id for other in others}:
+                await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.02)
+
     def leg(self, chamada_id: int) -> FakeLeg:
         return self.fake.legs[f"{chamada_id}-a"]
 
@@ -97,14 +103,14 @@ async def test_three_hear_each_other_and_one_leaves(sala: Sala, done: Done) -> N
     assert {c["status"] for c in dados["chamadas"]} == {"atendida"}
     legs = [sala.leg(id) for id in ids]
     for leg in legs:
-        assert sala.fake.hearing(leg) == {other.id for other in legs if other is not leg}
+        await sala.hearing(leg, *(other for other in legs if other is not leg))
     assert list(sala.fake.bridges) == [f"conf-{sala.id}"]
     assert sala.fake.dialled[0][2].numero == "4832830151"
     legs[1].far_hangs_up()
     dados = await sala.until(lambda seen: seen["chamadas"][1]["preco"])
     assert dados["chamadas"][1]["preco"] == 0.12
     assert dados["chamadas"][1]["motivo_desconexao"] == "16. normal"
-    assert sala.fake.hearing(legs[0]) == {legs[2].id}
+    await sala.hearing(legs[0], legs[2])
     for leg in (legs[0], legs[2]):
         leg.far_hangs_up()
     await sala.house.runner.drain(5)
@@ -118,6 +124,8 @@ async def test_mute_and_kick(sala: Sala, done: Done, refused: Refused) -> None:
     ids = [await sala.call(TONE), await sala.call(OTHER)]
     await sala.inside(*ids)
     a, b = (sala.leg(id) for id in ids)
+    await sala.hearing(a, b)
+    await sala.hearing(b, a)
     place = f"/conferencia/{sala.id}/chamadas/{ids[0]}"
     done(await sala.client.put(place, json={"mudo": True}), "dados atualizados com sucesso")
     assert (sala.fake.hears(b, a), sala.fake.hears(a, b)) == (False, True)
@@ -138,7 +146,9 @@ async def test_muted_before_it_comes_in(sala: Sala) -> None:
     answer = await sala.client.put(f"/conferencia/{sala.id}/chamadas/{ids[1]}", json={"mudo": True})
     assert answer.status_code == 200
     await sala.inside(*ids)
-    assert not sala.fake.hears(sala.leg(ids[0]), sala.leg(ids[1]))
+    a, b = (sala.leg(id) for id in ids)
+    await sala.hearing(b, a)
+    assert not sala.fake.hears(a, b)
 
 
 async def test_delete_ends_everybody(sala: Sala, done: Done, refused: Refused) -> None:
@@ -268,9 +278,9 @@ async def test_who_comes_goes_and_talks_is_told(sala: Sala, house: House, conta:
     id = await sala.call(TONE)
     await sala.inside(id)
     leg = sala.leg(id)
-    await asyncio.wait({leg.gone}, timeout=0.05)
-    leg.far_talks(True)
-    assert (await sala.see())["chamadas"][0]["falando"] is True
+    async with asyncio.timeout(5):
+        while not (await sala.see())["chamadas"][0]["falando"]:
+            leg.far_talks(True)  # told from the moment the room listens
     leg.far_talks(True)
     leg.far_talks(False)
     assert (await sala.see())["chamadas"][0]["falando"] is False
@@ -339,7 +349,7 @@ async def test_a_ramal_dials_the_room(sala: Sala, telefone: Telefone) -> None:
     dados = await sala.until(lambda seen: len([c for c in seen["chamadas"] if c["na_sala"]]) == 2)
     came = dados["chamadas"][1]
     assert (came["numero"], came["tipo"], came["status"]) == ("4000", "ramal", "atendida")
-    assert sala.fake.hearing(leg) == {f"{first}-a"}
+    await sala.hearing(leg, sala.leg(first))
     leg.far_hangs_up()
     await sala.inside(first)
 
@@ -415,9 +425,7 @@ async def test_calls_in_a_room_are_taken_up_again(
     a, b, ringing = (fake.survivor(f"{id}-a", far) for id in ids[:3])
     await recover(fake, house.storage, house.runner, {"conferencia": Resumer(conferencias.doorman, house.runner)})
     dados = await sala.inside(*ids[:2])
-    async with asyncio.timeout(5):
-        while not fake.hears(b, a):
-            await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.02)
+    await sala.hearing(b, a)
     assert not fake.hears(a, b)
     assert [c["mudo"] for c in dados["chamadas"]] == [False, True, False, False]
     await asyncio.wait({ringing.gone}, timeout=5)

@@ -36,6 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, worker: int) -> Iterator[Se
     yield server
     assert server.stop() == 0
     assert "Traceback" not in server.log()
+    assert server.complaints() == []
 
 
 @pytest.fixture

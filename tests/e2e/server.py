@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ import httpx2
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "token-de-teste-0001"
+
+_HARMLESS = re.compile(r"$^")
+"""What the engine complains about though nothing is wrong."""
 
 
 def free_port() -> int:
@@ -94,12 +99,14 @@ class Server:
         self._reap(5)
 
     def stop(self) -> int:
-        """Ctrl-C twice: end now. Returns the exit code."""
+        """Ctrl-C until it ends: now, also with calls in progress. Returns the exit code."""
         assert self.process is not None
-        for _ in range(2):
-            if self.process.poll() is None:
-                self.process.send_signal(signal.SIGINT)
-        return self._reap(20)
+        for _ in range(10):
+            self.process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):  # two signals at once would be one
+                self.process.wait(1)
+                break
+        return self._reap(10)
 
     def _reap(self, within: float) -> int:
         assert self.process is not None
@@ -143,6 +150,11 @@ class Server:
         )
         answer.raise_for_status()
         return answer.json()
+
+    def complaints(self) -> list[str]:
+        """The warnings and errors in the engine's own log."""
+        lines = (self.home / "motor" / "log" / "motor.log").read_text(errors="replace").splitlines()
+        return [line for line in lines if re.search(r"^\[[^]]*\] (WARNING|ERROR)", line) and not _HARMLESS.search(line)]
 
     def recording(self, chamada_id: int) -> dict[str, Any]:
         """What is kept beside the MP3 of a chamada."""

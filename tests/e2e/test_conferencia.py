@@ -93,7 +93,10 @@ class Sala:
     async def invite(self, numero: str, tone: int = 0, **campos: Any) -> int:
         """Call a number, which answers and says a tone; the chamada's id."""
         id = int((await self.api.ask("POST", f"/conferencia/{self.id}", json={"numero": numero, **campos}))["id"])
-        call = await self.phone.incoming()
+        try:
+            call = await self.phone.incoming()
+        except TimeoutError:
+            raise AssertionError(f"{await self.chamada(id)}\n{self.api.server.log()[-3000:]}") from None
         assert call.to_number == numero
         await call.answer(Tone(tone) if tone else Silence())
         self.calls[id] = call

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -332,27 +331,3 @@ async def test_the_engine_is_killed_in_the_second_part(crashing: Talk) -> None:
     assert len(left) / rate > 1 + 1.5  # both parts, less the last block of 2 s
     holds(left, rate, 440, absent=880)
     holds(right, rate, 880, absent=440)
-
-
-async def test_a_recording_is_kept_for_so_long(own_server: Server, own_api: Api) -> None:
-    own_server.start()
-    old = await own_api.call("1030000021", "1030000011", gravar_audio=True)
-    young = await own_api.call("1030000021", "1030000011", gravar_audio=True)
-    link = (await own_api.recorded(old))["url_gravacao"]
-    await own_api.recorded(young)
-    folder = own_server.home / "gravacoes" / "1"
-    assert {f"{old}.mp3", f"{old}.json"} <= {path.name for path in folder.iterdir()}
-    own_server.run("conta", "retencao", "1", "30")
-    own_server.stop()
-    with sqlite3.connect(own_server.home / "telefonista.db") as database:
-        database.execute(
-            "UPDATE gravacao SET iniciada_em = datetime(iniciada_em, '-31 days') WHERE chamada_id = ?", [old]
-        )
-    database.close()
-    own_server.start()
-    await own_api.until(lambda: own_api.chamada(old), lambda dados: dados["url_gravacao"] is None, 5)
-    assert {path.name for path in folder.iterdir()} == {f"{young}.mp3", f"{young}.json"}
-    for path, motivo in ((f"/chamada/{old}/gravacao", 70), (link, 60)):
-        answer = await own_api.http.get(path)
-        assert (answer.status_code, answer.json()["motivo"]) == (404, motivo)
-    assert (await own_api.http.get(f"/chamada/{young}/gravacao")).status_code == 200

@@ -370,6 +370,24 @@ async def test_a_sound_is_played_to_its_end(motor: Motor, tmp_path: Path) -> Non
             await leg.play(tmp_path / "longo.wav")
 
 
+async def test_a_key_comes_while_a_sound_plays_and_the_sound_can_be_stopped(motor: Motor, tmp_path: Path) -> None:
+    write_wav(tmp_path / "longo.wav", tones.sine(700, 20).astype("<i2").tobytes())
+    async with asyncio.timeout(10), motor.dial("1030000009") as leg:
+        await leg.answered()
+        async with motor.engine.record(leg, "s-g") as recording:
+            playing = asyncio.create_task(leg.play(tmp_path / "longo.wav"))
+            assert await leg.keys(3.0) == "1"
+            playing.cancel()
+            await asyncio.wait({playing})
+            assert playing.cancelled()
+            await until(clock() + 0.6)
+        await recording.closed(5)
+        heard = sound(recording.heard)
+        assert levels.goertzel(heard[int(0.3 * RATE) : int(0.6 * RATE)], 700) > 0.9
+        assert np.count_nonzero(heard) / RATE < 1.6  # the key came 1.1 s after the answer; 0.6 s were waited since
+        await leg.limit(30)  # nothing plays any more: a command is not held up
+
+
 async def test_keys(motor: Motor) -> None:
     async with asyncio.timeout(8), motor.dial("1030000009") as leg:
         await leg.answered()

@@ -208,6 +208,99 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         ],
         "bloqueio": [{"endereco": "2001:db8::1", "desde": NOON, "ate": LATER, "tentativas": 11}],
     },
+    "0002": {
+        "bina": [
+            {
+                "id": 61,
+                "conta_id": 7,
+                "numero": "+554832830151",
+                "codigo": "h" * 64,
+                "tentativas": 2,
+                "expira_em": LATER,
+                "confirmada_em": None,
+                "criada_em": NOON,
+            }
+        ],
+        "webhook": [
+            {
+                "conta_id": 7,
+                "nome": "chamada_fim",
+                "url": "https://cliente.test/aqui",
+                "segredo": "whsec_c2VncmVkbw==",
+                "criado_em": NOON,
+            }
+        ],
+        "entrega": [
+            {
+                "id": 71,
+                "conta_id": 7,
+                "nome": "chamada_fim",
+                "ordem": "chamada-5000000001",
+                "corpo": {"id": 5000000001, "tags": "balcão"},
+                "estado": "pendente",
+                "tentativas": 1,
+                "criada_em": NOON,
+                "proxima_em": LATER,
+                "entregue_em": None,
+            }
+        ],
+        "tentativa": [
+            {
+                "id": 81,
+                "entrega_id": 71,
+                "momento": LATER,
+                "url": "https://cliente.test/aqui",
+                "status": None,
+                "erro": "tempo esgotado",
+                "milissegundos": 10000,
+            }
+        ],
+        "gravacao_parte": [
+            {
+                "id": 91,
+                "gravacao_id": 51,
+                "ordem": 1,
+                "nome": "5000000001-g.1",
+                "lado": "origem",
+                "iniciada_em": NOON,
+                "encerrada_em": LATER,
+            }
+        ],
+        "gravacao_acesso": [{"id": 101, "gravacao_id": 51, "momento": LATER, "por": "link", "endereco": "2001:db8::1"}],
+    },
+    "0003": {
+        "conferencia": [
+            {
+                "id": 111,
+                "conta_id": 7,
+                "data_criacao": NOON,
+                "encerrada_em": LATER,
+                "pin": "004321",
+                "numero_destino": "4832830151",
+                "url_conferencia": "https://cliente.test/sala.mp3",
+                "gravar_conferencia": True,
+                "resposta_usuario": True,
+                "resposta": "8#",
+            }
+        ],
+        "participante": [{"chamada_id": 5000000001, "conferencia_id": 111, "mudo": True}],
+    },
+    "0004": {
+        "audio": [
+            {
+                "chamada_id": 5000000001,
+                "conta_id": 7,
+                "url_audio": "https://cliente.test/audio.mp3",
+                "arquivo": "1-" + "a" * 48,
+                "duracao_ms": 12345,
+                "resposta_usuario": True,
+                "resposta": "1",
+                "na_fila": False,
+                "quando": NOON,
+                "tronco_id": 2,
+            }
+        ],
+    },
 }
 
 
@@ -219,4 +312,9 @@ def _after_0002(connection: Connection) -> None:
     assert connection.scalar(text("SELECT retencao_dias FROM conta WHERE id = 7")) == 90
 
 
-AFTER: dict[str, Callable[[Connection], None]] = {"0002": _after_0002}
+def _after_0003(connection: Connection) -> None:
+    """Every call there was is a chamada."""
+    assert connection.scalars(text("SELECT DISTINCT recurso FROM chamada")).all() == ["chamada"]
+
+
+AFTER: dict[str, Callable[[Connection], None]] = {"0002": _after_0002, "0003": _after_0003}

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from telefonista.__main__ import run
 from telefonista.bina.queries import create_bina
+from telefonista.calling.creating import limits_of
 from telefonista.conta.queries import create_conta, ensure_first
 from telefonista.settings import Settings
 from telefonista.storage.direct import transaction
@@ -59,7 +60,7 @@ def test_add_list_remove(url: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_operator_confirms_what_a_customer_began(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with transaction(url) as session:
-        create_bina(session, 1, "1030000001", Settings(_env_file=None), NOW)
+        create_bina(session, 1, "1030000001", limits_of(Settings(_env_file=None)), NOW)
     assert kept(url) == [(1, "+551030000001", False)]
     assert run(["bina", "list"]) == 0
     assert "não confirmada" in capsys.readouterr().out

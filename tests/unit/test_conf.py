@@ -59,7 +59,12 @@ def test_paths_ports_and_password(inst: Instance, tree: EngineTree) -> None:
     assert f"entityid = {inst.entity_id}" in files["asterisk.conf"]
     assert section(files["http.conf"], "general")[2:4] == ["bindaddr=127.0.0.1", "bindport=18188"]
     assert "password=segredo" in section(files["ari.conf"], "tel")
-    assert section(files["rtp.conf"], "general") == ["rtpstart=20000", "rtpend=20999", "strictrtp=yes"]
+    assert section(files["rtp.conf"], "general") == [
+        "rtpstart=20000",
+        "rtpend=20999",
+        "strictrtp=yes",
+        "rtcpinterval=2000",
+    ]
     assert [name for name, text in files.items() if "segredo" in text] == ["ari.conf"]
 
 

@@ -83,7 +83,7 @@ def test_the_rest_of_ddd_10_belongs_to_nobody(books: Books, conta_id: int) -> No
 
 
 def test_without_the_test_network_its_numbers_are_like_any_other(books: Books, conta_id: int) -> None:
-    with pytest.raises(SemRota, match="tronco add"):
+    with pytest.raises(SemRota, match="TELEFONISTA_TEST_NETWORK"):
         route(books, conta_id, "1030000001", test_network=False)
     tronco_id = books.do(add_tronco, "operadora", "fixo")
     assert route(books, conta_id, "1030000001", test_network=False).tronco_id == tronco_id

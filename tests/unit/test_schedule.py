@@ -98,7 +98,7 @@ class Office:
         self.agenda.changed(id, at(when))
         return id
 
-    def trunk(self, canais: int = 30, cps: int = 5) -> int:
+    def trunk(self, canais: int = 30, cps: int = 5) -> None:
         """A carrier for fixo numbers, whose telephones answer and hang up."""
 
         def unit(session: Session) -> int:
@@ -111,7 +111,11 @@ class Office:
         self.gates.limit(id, canais=canais, cps=cps)
         self.engine.trunks[trunk_endpoint(id)] = TrunkAccount(trunk_endpoint(id), "127.0.0.2", 5060, "udp")
         self.engine.behaviour(OUTSIDE, ring=0.1, answer=1.0, hang_up=5.0)
-        return id
+        self.tronco_id, self.canais = id, canais
+
+    def empty(self) -> bool:
+        """Every place of the trunk came back."""
+        return self.gates.room(self.tronco_id, self.canais) == 0
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -280,7 +284,7 @@ async def test_what_can_not_be_called_any_more_ends_as_falha(
     evento = books.journal(id)[1]
     assert evento.tipo == "nao_colocada" and motivo in evento.dados["motivo"]
     assert [row.kind for row in books.ledger(office.conta_id)] == ["credit"]
-    assert len(office.agenda._pacer) == 0 and office.gates.room(1, 30) == 0, "its places came back"
+    assert len(office.agenda._pacer) == 0 and office.empty()
 
 
 async def test_placed_once(office: Office, books: Books) -> None:
@@ -314,7 +318,18 @@ async def test_many_through_few_channels_all_come_to_talk(office: Office) -> Non
         await office.until(200)
     assert all("desligou" in str(office.ending(id)[1]) for id in ids)
     assert {office.ending(id)[2:] for id in ids} == {("atendida", "atendida")}
-    assert office.gates.room(1, 4) == 0 or office.gates.room(2, 4) == 0
+    await until(clock() + 1)
+    assert office.empty()
+
+
+async def test_a_destino_that_is_never_called_leaves_its_place(office: Office) -> None:
+    office.trunk(canais=2)
+    async with office.at_work():
+        ids = [office.schedule(60, "1030000003", OUTSIDE) for _ in range(8)]  # origem is busy
+        await office.until(70)
+        assert len(office.started()) == 8
+    assert {office.ending(id)[1:] for id in ids} == {("ocupado", "ocupado", "cancelada")}
+    assert office.empty()
 
 
 async def test_contas_share_alike(books: Books) -> None:

@@ -234,6 +234,15 @@ async def test_an_engine_that_refuses_or_is_down(
     assert set(server.engine.trunks) == {"tronco-1", "tronco-2"}
 
 
+async def test_an_engine_that_comes_up_is_told_before_it_takes_calls(server: Server) -> None:
+    assert await server.run("add", "op1", "--host", "200.1.2.3") == 0
+    server.engine.crash()
+    server.engine.trunks.clear()
+    server.engine.on_up(server.carriers.push_all)
+    await server.engine.restart()
+    assert set(server.engine.trunks) == {"tronco-1"}
+
+
 async def test_test_tells_what_would_become_of_a_number(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     await server.run("add", "op1", "--host", "200.1.2.3", "--formato-numero", "0nacional")
     await server.run("add", "op2", "--host", "200.1.2.4", "--classes", "movel,0300")

@@ -16,6 +16,7 @@ from telefonista.engine.asterisk.contacts import Contacts
 from telefonista.engine.asterisk.legs import AriLeg, moment
 from telefonista.engine.asterisk.process import EngineProcess
 from telefonista.engine.asterisk.security import tail_failures
+from telefonista.engine.asterisk.spawn import EngineStartError
 from telefonista.engine.asterisk.switch import Switch
 from telefonista.engine.port import (
     Bridge,
@@ -35,6 +36,7 @@ from telefonista.engine.port import (
 
 log = structlog.get_logger()
 
+_READY_SECONDS = 15
 _RECONNECT_SECONDS = 0.5
 
 
@@ -62,7 +64,10 @@ class AsteriskEngine:
     # -- life -------------------------------------------------------------------------------------------------------
 
     async def start(self) -> bool:
-        """Start or adopt the engine and return when calls can be made; True when a running one was adopted."""
+        """Start or adopt the engine and return when calls can be made; True when a running one was adopted.
+
+        EngineStartError with the reason.
+        """
         await self._process.start()
         adopted = self._process.running.adopted
         self._session = asyncio.create_task(self._hold_session(), name="engine-session")
@@ -70,8 +75,13 @@ class AsteriskEngine:
             self._process.supervise(self._on_down, self._on_restart), name="engine-supervisor"
         )
         self._tail = asyncio.create_task(self._watch_security(), name="engine-security")
-        async with asyncio.timeout(15):
-            await self._ready.wait()
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await self._ready.wait()
+        except TimeoutError:
+            raise EngineStartError(
+                f"O motor subiu e em {_READY_SECONDS} s não ficou pronto para chamadas: veja os avisos acima."
+            ) from None
         return adopted
 
     async def close(self, *, within: float = 5.0) -> None:

@@ -34,7 +34,7 @@ sdp_owner=-
 
 def render(inst: Instance, tree: EngineTree) -> str:
     """The whole file."""
-    parts = [_GLOBAL, _system(tree), _transports(inst), _ACL]
+    parts = [_GLOBAL, _system(tree), _transports(inst), _ACL, _NOBODY]
     if inst.test_network:
         parts.append(_test_network(inst))
     return "\n".join(parts)
@@ -56,6 +56,15 @@ unidentified_request_prune_interval=30
 _ACL = """[bloqueio]
 type=acl
 acl=bloqueados
+"""
+
+# Nobody may listen for registrations while the engine knows no endpoint at all (22.10.1). This one matches no caller.
+_NOBODY = """[ninguem]
+type=endpoint
+identify_by=ip
+context=nenhum
+disallow=all
+allow=alaw
 """
 
 
