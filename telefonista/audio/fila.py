@@ -17,10 +17,9 @@ from telefonista.calling.creating import Limits
 from telefonista.calling.legs import Desk, NotReached
 from telefonista.calling.pacing import Due, Pacer
 from telefonista.calling.pedido import Pedido
-from telefonista.calling.routing import trunk_endpoint
 from telefonista.calling.run import Flow, Runner
 from telefonista.calling.sounds import NoSound, Sounds
-from telefonista.engine.port import Engine, EngineError
+from telefonista.engine.port import Engine
 from telefonista.storage.session import Storage
 
 log = structlog.get_logger()
@@ -29,10 +28,9 @@ LINE = 200
 """How many of a line are in memory at a time; the others are in the table alone."""
 
 _LONGEST_SLEEP = timedelta(seconds=60)  # the clock on the wall may be set
-_PAUSE = timedelta(seconds=5)  # after a failure of our own database, or while a carrier is away
+_PAUSE = timedelta(seconds=5)  # after a failure of our own database
 _AT_ONCE = 50  # placed together, before the clock and the limits are looked at again
 _PURGE_SECONDS = 3600.0
-_ASK_SECONDS = 2.0  # for so long a carrier is taken to be as it was
 _NO_SOUND = 41  # Q.850: temporary failure
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -71,7 +69,6 @@ class Fila:
         self._work = asyncio.Event()
         self._look_at = _ALWAYS  # when the table is to be read
         self._look_below: int | None = None  # or as soon as so few are left in memory
-        self._carriers: dict[int, tuple[float, bool]] = {}  # when each was asked for last, and whether it was there
         self._stale_sounds = asyncio.Event()
         casa.sounds.on_new = self._stale_sounds.set
 
@@ -151,25 +148,7 @@ class Fila:
                 taken.append(due)
             if not taken:
                 return
-            away = {tronco_id for tronco_id in {due.origem for due in taken} if not await self._answers(tronco_id)}
-            for due in taken:
-                if due.origem in away:
-                    self._put_back(due)
-            await asyncio.gather(*(self._start(due) for due in taken if due.origem not in away))
-
-    async def _answers(self, tronco_id: int | None) -> bool:
-        """Whether a carrier is there to be called: a campaign waits for one that is away instead of failing there."""
-        if tronco_id is None:
-            return True
-        now = asyncio.get_running_loop().time()
-        asked_at, answers = self._carriers.get(tronco_id, (-_ASK_SECONDS, False))
-        if now - asked_at >= _ASK_SECONDS:
-            try:
-                answers = await self._casa.engine.trunk_status(trunk_endpoint(tronco_id)) != "inalcancavel"
-            except EngineError:
-                answers = False
-            self._carriers[tronco_id] = now, answers
-        return answers
+            await asyncio.gather(*(self._start(due) for due in taken))
 
     def _put_back(self, due: Due) -> None:
         """It is still in the table, and is read from there in a while."""

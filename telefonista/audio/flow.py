@@ -20,6 +20,7 @@ MOST_KEYS = 40
 TAIL_SECONDS = 0.3
 """Before hanging up: what telephones still hold in their buffers is heard too."""
 
+_GONE_SECONDS = 2.0
 _LONG = 1e6
 
 
@@ -40,6 +41,10 @@ def message(sound: Path, pressed: Callable[[str], None] | None) -> Flow:
                     else:
                         await _ask(leg, sound, pressed)
                     await asyncio.wait({leg.gone}, timeout=TAIL_SECONDS)
+                await desk.recorder.let_go()
+                leg.hang_up()
+                # Its trunk's place is given on when it is gone, not when it is asked to go: carriers count exactly.
+                await asyncio.wait({leg.gone}, timeout=_GONE_SECONDS)
             except HungUp as hangup:
                 return ending_of(hangup)
             return PLAYED
