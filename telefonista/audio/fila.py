@@ -139,7 +139,7 @@ class Fila:
             if not self._casa.runner.runs(due.id):
                 self._pacer.add(due)
         self._look_at = min(self._look_at, found.next_at or _NEVER)
-        self._look_below = len(self._pacer) - LINE // 2 if found.more else None
+        self._look_below = max(0, len(self._pacer) - LINE // 2) if found.more else None
 
     async def _start_all(self) -> None:
         while self._casa.engine.alive() and not self._casa.runner.draining:

@@ -41,7 +41,7 @@ def share(path: Path, frequency: float, since: float, seconds: float = 0.4) -> f
     return levels.goertzel(sound(path, since, seconds), frequency)
 
 
-async def test_each_hears_all_others_and_not_itself(motor: Motor) -> None:  # noqa: F811
+async def test_each_hears_all_others_and_not_itself(motor: Motor) -> None:
     async with room(motor) as (_, low, high, third):
         async with motor.engine.record(third, "r3-g") as all_of_it, motor.engine.record(low, "r1-g") as one:
             await until(clock() + 1.0)
@@ -58,7 +58,7 @@ async def test_each_hears_all_others_and_not_itself(motor: Motor) -> None:  # no
         assert share(rest.heard, LOW, 0.4) > 0.9 and share(rest.heard, HIGH, 0.4) < 0.02
 
 
-async def test_a_muted_leg_hears_and_is_not_heard(motor: Motor) -> None:  # noqa: F811
+async def test_a_muted_leg_hears_and_is_not_heard(motor: Motor) -> None:
     async with room(motor) as (_, low, high, third):
         async with motor.engine.record(third, "m3-g") as others, motor.engine.record(low, "m1-g") as own:
             await low.mute(True)
@@ -77,7 +77,7 @@ async def test_a_muted_leg_hears_and_is_not_heard(motor: Motor) -> None:  # noqa
             await low.mute(True)
 
 
-async def test_a_sound_for_all(motor: Motor, tmp_path: Path) -> None:  # noqa: F811
+async def test_a_sound_for_all(motor: Motor, tmp_path: Path) -> None:
     write_wav(tmp_path / "entrada.wav", tones.sine(700, 0.6).astype("<i2").tobytes())
     async with asyncio.timeout(8), room(motor) as (bridge, low, _, third):
         async with motor.engine.record(third, "p3-g") as one, motor.engine.record(low, "p1-g") as other:
@@ -96,7 +96,7 @@ async def test_a_sound_for_all(motor: Motor, tmp_path: Path) -> None:  # noqa: F
         await low.mute(True)  # nothing of it blocks the legs
 
 
-async def test_who_talks_is_noticed(motor: Motor) -> None:  # noqa: F811
+async def test_who_talks_is_noticed(motor: Motor) -> None:
     async with asyncio.timeout(8), room(motor) as (_, low, _, _):
         told: asyncio.Queue[bool] = asyncio.Queue()
         await low.notice_talking(told.put_nowait)
@@ -109,7 +109,7 @@ async def test_who_talks_is_noticed(motor: Motor) -> None:  # noqa: F811
             await low.notice_talking(told.put_nowait)
 
 
-async def test_a_room_is_opened_again_at_once(motor: Motor) -> None:  # noqa: F811
+async def test_a_room_is_opened_again_at_once(motor: Motor) -> None:
     async with motor.dial("1030000021") as a, motor.dial("1030000022") as b:
         await asyncio.gather(a.answered(), b.answered())
         for _ in range(5):
