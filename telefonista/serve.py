@@ -41,8 +41,14 @@ class _Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Run until told to stop. First Ctrl-C: no new calls, those under way have some seconds; second: the end now."""
-    with presence.serving(settings.home, settings.drain_seconds) as here:
-        await _serve(settings, here)
+    try:
+        with presence.serving(settings.home, settings.drain_seconds) as here:
+            await _serve(settings, here)
+    finally:
+        # The loop's own handlers go before the process does: one more Ctrl-C must not spoil a clean end.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _serve(settings: Settings, here: presence.Presence) -> None:

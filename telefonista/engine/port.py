@@ -192,6 +192,12 @@ class RamalAccount:
     numero: str = ""
     nome: str = ""
 
+    @property
+    def shown(self) -> str:
+        """Name and number as a header has them; what would end the name early is left out."""
+        name = self.nome.replace('"', "").replace("\\", "")
+        return f'"{name}" <{self.numero}>' if name else f"<{self.numero}>"
+
 
 @dataclass(frozen=True)
 class TrunkAccount:
@@ -270,6 +276,12 @@ class Engine(Protocol):
 
     def on_up(self, handler: Callable[[], Awaitable[None]]) -> None:
         """Called each time an engine has become usable (at start, after a crash), before calls are admitted."""
+
+    async def replace_ramais(self, accounts: Sequence[RamalAccount]) -> None:
+        """Make these accounts and forget those that it made before; in force when this returns.
+
+        For more of them than can be put one by one. put_ramal and remove_ramal work on them too.
+        """
 
     async def put_ramal(self, account: RamalAccount) -> None:
         """Create or change a telephone account; in force when this returns."""

@@ -5,7 +5,7 @@ changes at once, or a change while everything is pushed, cannot leave an old sen
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -20,6 +20,9 @@ log = structlog.get_logger()
 
 AT_ONCE = 8
 """How many accounts are pushed at the same time."""
+
+MANY = 1200
+"""Above so many the engine is given all at once: pushing costs it the square of their number."""
 
 
 @dataclass
@@ -47,12 +50,27 @@ async def push_all(house: House) -> int:
     """
     usuarios = await house.storage.read(queries.all_usuarios)
     missed = _of(house.engine).missed
-    todo = iter(dict.fromkeys([*usuarios, *missed]))
+    if len(usuarios) > MANY:
+        await _replace(house)
+        todo = iter(missed - set(usuarios))
+    else:
+        await house.engine.replace_ramais(())
+        todo = iter(dict.fromkeys([*usuarios, *missed]))
     async with asyncio.TaskGroup() as workers:
         work = [workers.create_task(_work(house, todo), name="push-ramais") for _ in range(AT_ONCE)]
     if not all(task.result() for task in work):
         raise EngineDown("the engine went away while its accounts were made")
     return len(usuarios)
+
+
+async def _replace(house: House) -> None:
+    """Give the engine all rows, and again when they changed meanwhile."""
+    told: Sequence[RamalAccount] | None = None
+    missed = _of(house.engine).missed
+    while told != (accounts := [account_of(ramal) for ramal in await house.storage.read(queries.all_ramais)]):
+        await house.engine.replace_ramais(accounts)
+        told = accounts
+        missed.difference_update(account.usuario for account in accounts)
 
 
 async def _work(house: House, todo: Iterator[str]) -> bool:

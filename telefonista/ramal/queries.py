@@ -80,6 +80,11 @@ def all_usuarios(session: Session) -> list[str]:
     return [f"{numero}c{conta_id}" for numero, conta_id in session.execute(select(Ramal.ramal, Ramal.conta_id))]
 
 
+def all_ramais(session: Session) -> Sequence[Ramal]:
+    """Every ramal, over all contas."""
+    return session.scalars(select(Ramal).order_by(Ramal.id)).all()
+
+
 def list_ramais(
     session: Session, conta_id: int, limites: Limites, *, posicao: int, limite: int
 ) -> tuple[int, Sequence[Ramal]]:

@@ -53,7 +53,8 @@ def casa(tmp_path_factory: pytest.TempPathFactory, worker: int) -> Iterator[tupl
     yield server, port
     assert server.stop() == 0
     assert "Traceback" not in server.log()
-    assert "\n".join(server.complaints()) == ""
+    # A burst of twenty calls is told as a long queue when the machine is busy with others.
+    assert [line for line in server.complaints() if "Taskprocessor" not in line] == []
 
 
 @pytest.fixture

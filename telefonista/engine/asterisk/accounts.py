@@ -1,7 +1,10 @@
-"""Telephone accounts and carriers pushed into the engine's memory; nothing of them is written to its files."""
+"""Telephone accounts and carriers pushed into the engine's memory; only very many of them go by a file."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from telefonista.engine.asterisk.accounts_file import AccountsFile
 from telefonista.engine.asterisk.client import AriError
 from telefonista.engine.asterisk.switch import Switch
 from telefonista.engine.port import RamalAccount, TrunkAccount
@@ -19,6 +22,13 @@ _MEDIA = {
     "allow_overlap": "no",
     "sdp_session": "telefonista",
     "sdp_owner": "-",
+}
+_AUTH = {"auth_type": "digest"}
+_AOR = {
+    "max_contacts": "10",
+    "remove_unavailable": "yes",
+    "maximum_expiration": "7200",
+    "minimum_expiration": "30",
 }
 # Without identify_by whoever writes a trunk's name into From is taken for that trunk, from any address (22.10.1).
 _RAMAL = _MEDIA | {
@@ -49,27 +59,25 @@ _TRUNK = _MEDIA | {
 class Accounts:
     """Create, change and remove accounts. Every change is in force when the call returns."""
 
-    def __init__(self, switch: Switch) -> None:
+    def __init__(self, switch: Switch, file: Path) -> None:
         self._switch = switch
+        self._file = AccountsFile(file, switch, {"auth": _AUTH, "aor": _AOR, "endpoint": _RAMAL})
+
+    async def replace_ramais(self, accounts: Iterable[RamalAccount]) -> None:
+        await self._file.replace(accounts)
 
     async def put_ramal(self, account: RamalAccount) -> None:
         user = account.usuario
-        await self._put("auth", user, {"auth_type": "digest", "username": user, "password": account.senha})
-        await self._put(
-            "aor",
-            user,
-            {
-                "max_contacts": "10",
-                "remove_unavailable": "yes",
-                "maximum_expiration": "7200",
-                "minimum_expiration": "30",
-            },
-        )
-        name = account.nome.replace('"', "").replace("\\", "")
-        caller = f'"{name}" <{account.numero}>' if name else f"<{account.numero}>"
-        await self._put("endpoint", user, _RAMAL | {"aors": user, "auth": user, "callerid": caller})
+        if self._file.holds(user):
+            await self._file.put(account)
+            return
+        await self._put("auth", user, _AUTH | {"username": user, "password": account.senha})
+        await self._put("aor", user, _AOR)
+        await self._put("endpoint", user, _RAMAL | {"aors": user, "auth": user, "callerid": account.shown})
 
     async def remove_ramal(self, usuario: str) -> None:
+        if self._file.holds(usuario):
+            await self._file.remove(usuario)
         for kind in ("endpoint", "aor", "auth"):
             await self._delete(kind, usuario)
 

@@ -11,7 +11,7 @@ import structlog
 from telefonista.engine.asterisk import ctl, dialling, recording, witness
 from telefonista.engine.asterisk.accounts import Accounts
 from telefonista.engine.asterisk.client import APP, CONTACTS_APP, AriClient, AriError, Event
-from telefonista.engine.asterisk.conf import bloqueios
+from telefonista.engine.asterisk.conf import RAMAIS, bloqueios
 from telefonista.engine.asterisk.contacts import Contacts
 from telefonista.engine.asterisk.legs import AriLeg, moment
 from telefonista.engine.asterisk.process import EngineProcess
@@ -51,7 +51,7 @@ class AsteriskEngine:
         self._switch.on_transfer = self._take_transfer
         self._switch.on_contact = lambda event: self._contacts.take(event)
         self._contacts = Contacts()
-        self._accounts = Accounts(self._switch)
+        self._accounts = Accounts(self._switch, process.instance.etc / RAMAIS)
         self._incoming: Callable[[Incoming], Awaitable[None]] | None = None
         self._up: Callable[[], Awaitable[None]] | None = None
         self._suspect: Callable[[str, datetime], None] | None = None
@@ -301,6 +301,9 @@ class AsteriskEngine:
         return await asyncio.to_thread(witness.endings, files, leg_ids)
 
     # -- accounts ---------------------------------------------------------------------------------------------------
+
+    async def replace_ramais(self, accounts: Sequence[RamalAccount]) -> None:
+        await self._accounts.replace_ramais(accounts)
 
     async def put_ramal(self, account: RamalAccount) -> None:
         await self._accounts.put_ramal(account)

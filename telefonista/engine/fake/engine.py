@@ -61,6 +61,7 @@ class FakeEngine:
         self._endings: dict[str, Ending] = {}
         self._incoming: Callable[[Incoming], Awaitable[None]] | None = None
         self._referral: Callable[[Referral], Awaitable[None]] | None = None
+        self._replaced: set[str] = set()
         self._up: Callable[[], Awaitable[None]] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._came_in = 0
@@ -332,6 +333,13 @@ class FakeEngine:
 
     def on_up(self, handler: Callable[[], Awaitable[None]]) -> None:
         self._up = handler
+
+    async def replace_ramais(self, accounts: Sequence[RamalAccount]) -> None:
+        await self.trip()
+        for usuario in self._replaced:
+            self.ramais.pop(usuario, None)
+        self._replaced = {account.usuario for account in accounts}
+        self.ramais |= {account.usuario: account for account in accounts}
 
     async def put_ramal(self, account: RamalAccount) -> None:
         await self.trip()

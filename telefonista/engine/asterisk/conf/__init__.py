@@ -20,6 +20,9 @@ USER = "tel"
 """The engine's only ARI user."""
 
 _RTCP = "rtcpinterval=2000\n"  # the loss that is told at a call's end is that of the last report (default 5000)
+RAMAIS = pjsip.RAMAIS
+"""The file for accounts too many to be pushed; an engine is born with an empty one."""
+
 _EMPTY = ("features.conf", "udptl.conf", "ccss.conf", "websocket_client.conf")
 
 
@@ -42,6 +45,7 @@ def render(inst: Instance, tree: EngineTree, rede_dialplan: str | None = None) -
         "ari.conf": _ari(inst),
         "pjsip.conf": pjsip.render(inst, tree),
         "acl.conf": bloqueios([]),
+        RAMAIS: "",
         "extensions.conf": _extensions(rede_dialplan if inst.test_network else None),
         "rtp.conf": f"[general]\nrtpstart={inst.rtp_ports[0]}\nrtpend={inst.rtp_ports[1]}\nstrictrtp=yes\n{_RTCP}",
         "musiconhold.conf": f"[default]\nmode=files\ndirectory={value(inst.sounds / 'moh')}\nsort=random\n",

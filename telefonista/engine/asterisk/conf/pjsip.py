@@ -8,6 +8,8 @@ REDE_SAIDA = "127.0.10.30"
 REDE_ENTRADA = "127.0.10.31"
 """Where the test network answers."""
 
+RAMAIS = "pjsip_ramais.conf"
+
 PRIVATE = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10")
 
 TRUNK = """identify_by=ip
@@ -34,7 +36,7 @@ sdp_owner=-
 
 def render(inst: Instance, tree: EngineTree) -> str:
     """The whole file."""
-    parts = [_GLOBAL, _system(tree), _transports(inst), _ACL, _NOBODY]
+    parts = [_GLOBAL, _system(tree), _transports(inst), _ACL, _NOBODY, f"#include {RAMAIS}\n"]
     if inst.test_network:
         parts.append(_test_network(inst))
     return "\n".join(parts)
