@@ -83,7 +83,8 @@ class Accounts:
 
     async def put_trunk(self, account: TrunkAccount) -> None:
         name = account.nome
-        uri = f"sip:{account.host}:{account.porta}" + (";transport=tcp" if account.transporte == "tcp" else "")
+        where = f"{account.host}:{account.porta}" + (";transport=tcp" if account.transporte == "tcp" else "")
+        uri = f"sip:{where}"
         await self._put("aor", name, {"contact": uri, "qualify_frequency": "60"})
         fields = _TRUNK | {"aors": name, "transport": account.transporte}
         if account.usuario and account.senha:
@@ -110,8 +111,10 @@ class Accounts:
             )
         else:
             await self._delete("registration", name)
+        self._switch.carriers[name] = where
 
     async def remove_trunk(self, nome: str) -> None:
+        self._switch.carriers.pop(nome, None)
         for kind in ("registration", "identify", "endpoint", "aor", "auth"):
             await self._delete(kind, nome)
 

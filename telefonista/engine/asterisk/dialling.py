@@ -1,7 +1,7 @@
 """Legs out and bridges: the `async with` things of the port on top of the Switch."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +17,16 @@ _STAGE_SECONDS = 5.0
 _CLOSED_SECONDS = 2.0
 
 
-def channel_address(to: Destination) -> str:
-    """The engine's own way to write a destination. A ramal's device is one contact URI of it."""
+def channel_address(to: Destination, carriers: Mapping[str, str]) -> str:
+    """The engine's own way to write a destination. A ramal's device is one contact URI of it.
+
+    `carriers`: host, port and parameters by endpoint.
+    """
     if to.device:
         return f"PJSIP/{to.endpoint}/{to.device}"
+    if carrier := carriers.get(to.endpoint):
+        # By its address: one that does not answer OPTIONS, as many do not, would be taken for unreachable (22.10.1).
+        return f"PJSIP/{to.endpoint}/sip:{to.numero}@{carrier}"
     return f"PJSIP/{to.numero}@{to.endpoint}" if to.numero else f"PJSIP/{to.endpoint}"
 
 
@@ -67,7 +73,7 @@ async def _create(switch: Switch, leg: AriLeg, to: Destination, variables: dict[
         made = await switch.call(
             "POST",
             "/channels/create",
-            endpoint=channel_address(to),
+            endpoint=channel_address(to, switch.carriers),
             app=APP,
             channelId=leg.id,
             body={"variables": variables},

@@ -23,6 +23,7 @@ class Switch:
     def __init__(self) -> None:
         self.client: AriClient | None = None
         self.legs: dict[str, AriLeg] = {}
+        self.carriers: dict[str, str] = {}  # where trunks are, by endpoint
         self.bridges: dict[str, Any] = {}  # those that are open here, by id
         self.closing: dict[str, asyncio.Task[Any]] = {}  # bridges being taken apart
         self.on_stranger: Callable[[Event], None] = lambda event: None  # StasisStart of a leg nobody dialled
