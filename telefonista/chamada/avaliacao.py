@@ -20,7 +20,7 @@ router = APIRouter(tags=["chamada"])
 
 
 class NovaAvaliacao(Corpo):
-    """Uma nota para a chamada; vale a última que for dada."""
+    """Uma nota de 1 a 5; vale a última dada."""
 
     nota: Annotated[
         Inteiro, Tambem("numero"), Field(ge=1, le=5, description="De 1 a 5; também aceita como `numero`.", examples=[5])

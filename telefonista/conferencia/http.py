@@ -244,7 +244,9 @@ async def end(id: IdCaminho, casa: Casa, conta: ContaAtual, salas: Salas) -> Res
     return ok(None, "encerrando conferencia")
 
 
-@router.put("/conferencia/{id}/chamadas/{chamada_id}", summary="Emudecer chamada da conferência")
+@router.put(
+    "/conferencia/{id}/chamadas/{chamada_id}", summary="Emudecer chamada da conferência", responses=documented(None)
+)
 async def mute(
     id: IdCaminho,
     chamada_id: IdCaminho,
@@ -266,7 +268,9 @@ async def mute(
     return ok(None, "dados atualizados com sucesso")
 
 
-@router.delete("/conferencia/{id}/chamadas/{chamada_id}", summary="Tirar chamada da conferência")
+@router.delete(
+    "/conferencia/{id}/chamadas/{chamada_id}", summary="Tirar chamada da conferência", responses=documented(None)
+)
 async def kick(id: IdCaminho, chamada_id: IdCaminho, casa: Casa, conta: ContaAtual) -> Response:
     """Desliga uma chamada da sala; as outras continuam."""
 

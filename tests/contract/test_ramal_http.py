@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import httpx2
@@ -257,6 +257,34 @@ async def test_one_that_the_engine_refuses_does_not_stop_the_others(
     monkeypatch.undo()
     await accounts.push_all(house)
     assert set(fake.ramais) == set(made)
+
+
+async def test_many_are_given_all_at_once_and_again_when_rows_change_meanwhile(
+    client: httpx2.AsyncClient, house: House, fake: FakeEngine, done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [done(await client.post("/ramal")) for _ in range(4)]
+    monkeypatch.setattr(accounts, "MANY", 3)
+    fake.ramais.clear()
+    good, times = fake.replace_ramais, 0
+
+    async def replace(given: Sequence[RamalAccount]) -> None:
+        nonlocal times
+        times += 1
+        await good(given)
+        if times == 1:
+            fake.ramais.clear()  # as if the change below came before
+            done(await client.put(f"/ramal/{made[0]['id']}", json={"senha": "Trocada99"}))
+
+    monkeypatch.setattr(fake, "replace_ramais", replace)
+    assert await accounts.push_all(house) == 4
+    assert times == 2
+    senhas = {usuario: account.senha for usuario, account in fake.ramais.items()}
+    assert senhas == {ramal["sip"]["usuario"]: ramal["senha"] for ramal in made} | {
+        made[0]["sip"]["usuario"]: "Trocada99"
+    }
+    done(await client.delete(f"/ramal/{made[1]['id']}"))
+    assert await accounts.push_all(house) == 3
+    assert set(fake.ramais) == {ramal["sip"]["usuario"] for ramal in made if ramal is not made[1]}
 
 
 async def test_the_last_change_wins_whatever_the_engine_is_slow_at(

@@ -17,10 +17,20 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from telefonista.app import Product, make_app
+from telefonista.audio.fila import Casa as CasaDaFila
+from telefonista.audio.fila import Fila
+from telefonista.audio.http import Audios
 from telefonista.calling.capacity import Gates
+from telefonista.calling.creating import limits_of
 from telefonista.calling.house import House, hash_of
 from telefonista.calling.run import Runner
+from telefonista.calling.sounds import Sounds
+from telefonista.conferencia.flow import Doorman
+from telefonista.conferencia.http import Conferencias
+from telefonista.conferencia.rooms import Rooms
+from telefonista.conferencia.tell import Herald
 from telefonista.engine.fake import FakeEngine
+from telefonista.net.guarded import Guarded
 from telefonista.settings import Settings
 from telefonista.storage.session import Storage
 from telefonista.storage.tables import Base, Conta, Rate
@@ -72,7 +82,15 @@ class LivingApp:
             assert engine.leftovers() == []
 
         stack.push_async_callback(end)
-        return make_app(Product(house, Operador("chave", Carriers(storage, engine, gates)), engine.settle))
+        http = Guarded(internal=False)
+        stack.push_async_callback(http.close)
+        sounds, rooms = Sounds(http, self.settings.home / "audios"), Rooms(engine)
+        limits = limits_of(self.settings)
+        audios = Audios(sounds, Fila(CasaDaFila(storage, engine, runner, gates, sounds, limits, per_second=0)))
+        herald = Herald(storage, self.settings.base_url, lambda conta_id: None, rooms.talking)
+        conferencias = Conferencias(Doorman(rooms, storage, Path()), herald, sounds)
+        operador = Operador("chave", Carriers(storage, engine, gates))
+        return make_app(Product(house, operador, engine.settle, audios=audios, conferencias=conferencias))
 
 
 @pytest.fixture(scope="module")

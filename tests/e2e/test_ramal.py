@@ -233,12 +233,15 @@ async def test_the_ramal_says_whether_its_own_calls_are_recorded(api: Api) -> No
         assert (answer.status_code, answer.json()["motivo"]) == (404, 70)
 
 
+SENHA = "Senha-dos-1000"
+
+
 def insert_ramais(server: Server, number: int, first: int = 10000) -> None:
     """Rows written past the product, which is not running."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     with sqlite3.connect(server.home / "telefonista.db") as database:
         columns = [row[1:4] for row in database.execute("PRAGMA table_info(ramal)")]
-        fixed = {"conta_id": 1, "senha": "Senha-dos-1000", "criado_em": now, "webphone": 1}
+        fixed = {"conta_id": 1, "senha": SENHA, "criado_em": now, "webphone": 1}
         names = [name for name, _, required in columns if required and name != "id"]
         rows = []
         for numero in range(first, first + number):
@@ -249,55 +252,85 @@ def insert_ramais(server: Server, number: int, first: int = 10000) -> None:
     database.close()
 
 
-async def test_a_thousand_ramais_are_there_at_start_and_their_telephones_after_a_crash_of_the_engine(
-    own_server: Server, own_api: Api
+async def in_reach(api: Api, *phones: Phone) -> None:
+    """Wait until these telephones are known, and until the engine has written them down: it commits once a second."""
+    wanted = {phone.user for phone in phones}
+
+    def written() -> set[str]:
+        path = api.server.home / "motor" / "db" / "astdb.sqlite3"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            keys = database.execute("SELECT key FROM astdb WHERE key LIKE '/registrar/contact/%'")
+            return {key.removeprefix("/registrar/contact/").partition(";")[0] for (key,) in keys}
+
+    async def known() -> set[str]:
+        found = set()
+        for user in wanted:
+            numero = int(user.partition("c")[0])
+            pagina = {"posicao": str(numero - 10000), "limite": "1"}
+            (row,) = (await api.ask("GET", "/ramal/relatorio", params=pagina))["relatorio"]
+            if row["sip"]["registrado"]:
+                found.add(row["sip"]["usuario"])
+        return found & written()
+
+    await api.until(known, lambda found: found == wanted, 3)
+
+
+async def talk(api: Api, first: Phone, last: Phone) -> None:
+    """The two telephones of many talk to each other by a chamada."""
+    id = await api.call(first.user.partition("c")[0], last.user.partition("c")[0])
+    a = await first.incoming()
+    await a.answer()
+    b = await last.incoming()
+    await b.answer()
+    await a.hears(900)
+    await b.hears(700)
+    await b.hangup()
+    await a.ended()
+    await api.ended(id)
+
+
+@pytest.mark.parametrize("number", [1000, 3000])  # pushed one by one; given all at once
+async def test_many_ramais_are_there_at_start_and_their_telephones_after_a_crash_of_the_engine(
+    own_server: Server, own_api: Api, number: int
 ) -> None:
     own_server.start()
     assert own_server.stop() == 0
-    insert_ramais(own_server, 1000)
-    assert own_server.start() < 5  # the whole start, the pushing of 1,000 included
+    insert_ramais(own_server, number)
+    assert own_server.start() < 5  # the whole start, every account included
     sip = f"127.0.0.1:{own_server.sip_port}"
+    newest = f"{9999 + number}c1"
     async with (
-        Phone("127.0.0.56", tone=700, user="10000c1", password="Senha-dos-1000", server=sip) as first,
-        Phone("127.0.0.57", tone=900, user="10999c1", password="Senha-dos-1000", server=sip) as last,
+        Phone("127.0.0.56", tone=700, user="10000c1", password=SENHA, server=sip) as first,
+        Phone("127.0.0.57", tone=900, user=newest, password=SENHA, server=sip) as last,
     ):
-        await first.register()
-        await last.register()
+        for phone in (first, last):
+            await phone.register()
+        await in_reach(own_api, first, last)
+        await talk(own_api, first, last)
+        died = time.monotonic()
+        os.kill(own_server.motor()["pid"], signal.SIGKILL)
+        await own_api.until(lambda: own_api.http.get("/readyz"), lambda a: a.status_code == 503, 3)
+        await own_api.until(lambda: own_api.http.get("/readyz"), lambda a: a.status_code == 200, 8)
+        assert time.monotonic() - died < 5
+        await in_reach(own_api, first, last)
+        await talk(own_api, first, last)
 
-        async def registered() -> int:
-            relatorio = await own_api.ask("GET", "/ramal/relatorio", params={"limite": "200", "posicao": "900"})
-            relatorio["relatorio"] += (await own_api.ask("GET", "/ramal/relatorio"))["relatorio"]
-            assert relatorio["total"] == 1000
-            return sum(row["sip"]["registrado"] for row in relatorio["relatorio"])
-
-        async def written_down() -> int:
-            """The engine commits its own database once a second."""
-            path = own_server.home / "motor" / "db" / "astdb.sqlite3"
-            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-                found = database.execute("SELECT count(*) FROM astdb WHERE key LIKE '/registrar/contact/%'")
-                return int(found.fetchone()[0])
-
-        await own_api.until(registered, lambda number: number == 2, 1)
-        await own_api.until(written_down, lambda number: number == 2, 3)
-        for crashed in (False, True):
-            if crashed:
-                died = time.monotonic()
-                os.kill(own_server.motor()["pid"], signal.SIGKILL)
-                await own_api.until(lambda: own_api.http.get("/readyz"), lambda a: a.status_code == 503, 3)
-                await own_api.until(lambda: own_api.http.get("/readyz"), lambda a: a.status_code == 200, 8)
-                assert time.monotonic() - died < 5
-            id = await own_api.call("10000", "10999")
-            a = await first.incoming()
-            await a.answer()
-            b = await last.incoming()
-            await b.answer()
-            await a.hears(900)
-            await b.hears(700)
-            await b.hangup()
-            await a.ended()
-            await own_api.ended(id)
-            assert await registered() == 2
+        began = time.monotonic()
+        await own_api.ask("PUT", "/ramal/1", json={"senha": 'Nova;01 >"x'})
+        with pytest.raises(Refused):
+            await first.register(password=SENHA)
+        assert time.monotonic() - began < 1
+        await first.register(password='Nova;01 >"x')
+        began = time.monotonic()
+        await own_api.ask("DELETE", f"/ramal/{number}")
+        with pytest.raises(Refused):
+            await last.register()
+        assert time.monotonic() - began < 1
+        async with ramal(own_api, ramal="9000") as r, r.registered("127.0.0.58", tone=900) as added:
+            await r.registrado()
+            await talk(own_api, first, added)
     await nothing_left(own_api)
+    assert own_server.complaints() == []
 
 
 def test_no_file_of_the_engine_holds_a_senha(server: Server, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from telefonista.engine.asterisk.engine import AsteriskEngine
 from telefonista.engine.asterisk.instance import Instance
 from telefonista.engine.asterisk.process import EngineProcess
 from telefonista.engine.asterisk.rede import render_sounds
+from telefonista.engine.asterisk.spawn import free_port
 from telefonista.engine.asterisk.tree import EngineTree
 from telefonista.engine.fake import Behaviour, FakeEngine, FakeLeg
 from telefonista.engine.port import CallerId, Destination, Engine
@@ -91,7 +93,7 @@ async def fake_motor(folder: Path) -> AsyncIterator[Motor]:
 
 @asynccontextmanager
 async def real_motor(folder: Path, tree: EngineTree) -> AsyncIterator[Motor]:
-    instance = Instance(folder / "motor", "127.0.0.1", 18_060, (28_000, 28_999))
+    instance = Instance(folder / "motor", "127.0.0.1", free_port(), (28_000, 28_999))
     instance.prepare()
     await render_sounds(tree.espeak, instance.sounds)
     process = EngineProcess(instance, tree)
@@ -108,15 +110,15 @@ async def real_motor(folder: Path, tree: EngineTree) -> AsyncIterator[Motor]:
 
     await engine.start()
     try:
-        yield Motor(engine, folder, leftovers, crash, _real_telephone)
+        yield Motor(engine, folder, leftovers, crash, partial(_real_telephone, instance.sip_port))
     finally:
         await engine.stop()
 
 
 @asynccontextmanager
-async def _real_telephone(usuario: str) -> AsyncIterator[Telephone]:
+async def _real_telephone(sip_port: int, usuario: str) -> AsyncIterator[Telephone]:
     async with Phone("127.0.0.5", on_call=answering()) as phone:
-        await phone.register("127.0.0.1:18060", usuario, PASSWORD)
+        await phone.register(f"127.0.0.1:{sip_port}", usuario, PASSWORD)
         yield _RealTelephone(phone)
 
 

@@ -374,7 +374,7 @@ async def test_a_key_comes_while_a_sound_plays_and_the_sound_can_be_stopped(moto
     write_wav(tmp_path / "longo.wav", tones.sine(700, 20).astype("<i2").tobytes())
     async with asyncio.timeout(10), motor.dial("1030000009") as leg:
         await leg.answered()
-        async with motor.engine.record(leg, "s-g") as recording:
+        async with motor.engine.record(leg, "tecla-g") as recording:
             playing = asyncio.create_task(leg.play(tmp_path / "longo.wav"))
             assert await leg.keys(3.0) == "1"
             playing.cancel()
@@ -427,6 +427,27 @@ async def test_a_telephone_is_reached_by_its_device(motor: Motor, telephone: Tel
     async with asyncio.timeout(5), dial as leg:
         await leg.answered()
         assert leg.ringing.done()
+
+
+async def test_accounts_given_all_at_once(motor: Motor) -> None:
+    others = [RamalAccount(f"{number}c1", "Outra;01 \\", str(number), 'Zé "o"; \\') for number in (4001, 4002)]
+    await motor.engine.replace_ramais([RamalAccount("4000c1", PASSWORD, "4000", "Ana"), *others])
+    async with motor.telephone("4000c1"):
+        await listed(motor, 1)
+        await motor.engine.put_ramal(RamalAccount("4001c1", "Nova-001", "4001"))
+        await motor.engine.remove_ramal("4002c1")
+        await listed(motor, 1)  # what happens to others leaves it alone
+        (device,) = motor.engine.devices("4000c1")
+        dial = motor.engine.dial(device, id="m-a", bina=CallerId("4001"), ring_seconds=5, limit_seconds=30)
+        async with asyncio.timeout(5), dial as leg:
+            await leg.answered()
+    await listed(motor, 0)
+    await motor.engine.replace_ramais(())
+    await motor.engine.put_ramal(RamalAccount("4000c1", PASSWORD, "4000", "Ana"))  # one by one again
+    async with motor.telephone("4000c1"):
+        await listed(motor, 1)
+    await listed(motor, 0)
+    await motor.engine.remove_ramal("4000c1")
 
 
 async def test_nobody_takes_calls(motor: Motor, telephone: Telephone) -> None:

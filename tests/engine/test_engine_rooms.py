@@ -60,17 +60,19 @@ async def test_each_hears_all_others_and_not_itself(motor: Motor) -> None:
 
 async def test_a_muted_leg_hears_and_is_not_heard(motor: Motor) -> None:
     async with room(motor) as (_, low, high, third):
+        await low.mute(True)
+        await low.mute(True)
         async with motor.engine.record(third, "m3-g") as others, motor.engine.record(low, "m1-g") as own:
-            await low.mute(True)
-            await low.mute(True)
-            await until(clock() + 1.0)
-            await low.mute(False)
             await until(clock() + 1.0)
         await others.closed(5)
         await own.closed(5)
         assert share(others.heard, LOW, 0.4) < 0.02 and share(others.heard, HIGH, 0.4) > 0.9
-        assert share(others.heard, LOW, 1.5) > 0.3
         assert share(own.heard, HIGH, 0.4) > 0.9
+        await low.mute(False)
+        async with motor.engine.record(third, "m4-g") as others:
+            await until(clock() + 1.0)
+        await others.closed(5)
+        assert share(others.heard, LOW, 0.4) > 0.3 and share(others.heard, HIGH, 0.4) > 0.3
         low.hang_up()
         await asyncio.wait({low.gone})
         with pytest.raises(HungUp):
@@ -112,7 +114,7 @@ async def test_who_talks_is_noticed(motor: Motor) -> None:
 async def test_a_room_is_opened_again_at_once(motor: Motor) -> None:
     async with motor.dial("1030000021") as a, motor.dial("1030000022") as b:
         await asyncio.gather(a.answered(), b.answered())
-        for _ in range(5):
+        for _ in range(20):
             async with motor.engine.bridge(a, b, id="conf-again"):
                 pass
         async with motor.engine.bridge(a, b, id="conf-again"):

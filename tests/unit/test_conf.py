@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from telefonista.engine.asterisk.conf import bloqueios, render
+from telefonista.engine.asterisk.conf import RAMAIS, bloqueios, render
 from telefonista.engine.asterisk.conf.escape import value
 from telefonista.engine.asterisk.conf.modules import GROUPS, NEWER, TEST_NETWORK
 from telefonista.engine.asterisk.instance import Instance
@@ -48,7 +48,7 @@ def test_every_file_parses_and_holds_no_placeholder(inst: Instance, tree: Engine
     for name, text in files.items():
         parser = configparser.ConfigParser(strict=False, delimiters=("=",), interpolation=None, allow_no_value=True)
         parser.read_string(text.replace("=>", "="), name)
-        assert parser.sections(), name
+        assert parser.sections() or name == RAMAIS, name  # accounts come while it runs
         assert "None" not in text, name
 
 

@@ -174,27 +174,31 @@ def _forget_closing(switch: Switch, id: str, closing: "asyncio.Task[Any]") -> No
         del switch.closing[id]
 
 
-async def _until_closed(switch: Switch, id: str, closing: "asyncio.Task[Any]") -> None:
-    """Wait until a bridge is really gone: right after its DELETE the engine gives a POST the dying one (22.10.1).
-
-    Asked every 10 ms: no event tells of it once its last channel has left.
-    """
-    await asyncio.wait({closing})
-    with suppress(TimeoutError, AriError):  # 404: it is gone
-        async with asyncio.timeout(_CLOSED_SECONDS):
-            while True:
-                await switch.call("GET", f"/bridges/{id}")
-                await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.01)
-
-
 async def _open_bridge(switch: Switch, id: str, closing: "asyncio.Task[Any] | None") -> None:
+    """Make a bridge, or adopt the one that lives since before a restart of ours: the engine has it, 409.
+
+    One that was taken apart a moment ago is there for some ms more (22.10.1). No event tells when it is gone: it is
+    asked for every 10 ms, for 2 s at the most.
+    """
     if closing is not None:
-        await _until_closed(switch, id, closing)
+        await asyncio.wait({closing})
+    try:
+        async with asyncio.timeout(None if closing is None else _CLOSED_SECONDS):
+            while not await _make_bridge(switch, id) and closing is not None:
+                await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.01)
+    except TimeoutError:
+        raise EngineDown(f"bridge {id} does not close") from None
+
+
+async def _make_bridge(switch: Switch, id: str) -> bool:
+    """False when there is one of this id."""
     try:
         await switch.call("POST", f"/bridges/{id}", type="mixing,dtmf_events")
     except AriError as error:
-        if error.status != 409:  # it lives since before a restart of ours
+        if error.status != 409:
             raise
+        return False
+    return True
 
 
 async def _close_bridge(switch: Switch, bridge: AriBridge, creation: "asyncio.Task[Any] | None") -> None:
