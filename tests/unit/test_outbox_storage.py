@@ -70,6 +70,13 @@ async def states(storage: Storage) -> dict[str, int]:
     return await storage.read(query)
 
 
+async def come_to(storage: Storage, wanted: dict[str, int], within: float = 5.0) -> None:
+    """The rows follow the deliveries by one commit: look until they are as wanted."""
+    async with asyncio.timeout(within):
+        while await states(storage) != wanted:
+            await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.01)
+
+
 async def test_what_arrives(storage: Storage, contas: list[int]) -> None:
     corpo = {"preco": Decimal("0.35"), "motivo": "não existe", "z": None, "a": [1, True]}
     async with Receiver() as receiver, delivering(storage) as deliverer:
@@ -80,7 +87,7 @@ async def test_what_arrives(storage: Storage, contas: list[int]) -> None:
     assert one.headers["Content-Type"] == "application/json; charset=utf-8"
     assert one.headers["User-Agent"].startswith("telefonista/")
     assert one.signed_with(secret) and not one.signed_with("whsec_" + "A" * 43 + "=")
-    assert await states(storage) == {"entregue": 1}
+    await come_to(storage, {"entregue": 1})
     (attempt,) = await storage.read(lambda session: session.scalars(select(Tentativa)).all())
     assert (attempt.status, attempt.url, attempt.erro) == (200, receiver.url, None)
 
@@ -137,7 +144,7 @@ async def test_down_at_first(storage: Storage, contas: list[int]) -> None:
             await receiver.got(20)
             assert sorted(body["n"] for body in receiver.bodies()) == list(range(20))
             assert all(one.signed_with(secret) for one in receiver.received)
-    assert await states(storage) == {"entregue": 20}
+    await come_to(storage, {"entregue": 20})
     errors = await storage.read(
         lambda session: set(session.scalars(select(Tentativa.erro).where(Tentativa.erro.is_not(None))))
     )
