@@ -5,6 +5,7 @@ changes at once, or a change while everything is pushed, cannot leave an old sen
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -48,6 +49,7 @@ async def push_all(house: House) -> int:
 
     EngineDown when it goes away again meanwhile: whoever waits for the engine comes back with the next one.
     """
+    began = time.monotonic()
     usuarios = await house.storage.read(queries.all_usuarios)
     missed = _of(house.engine).missed
     if len(usuarios) > MANY:
@@ -60,6 +62,8 @@ async def push_all(house: House) -> int:
         work = [workers.create_task(_work(house, todo), name="push-ramais") for _ in range(AT_ONCE)]
     if not all(task.result() for task in work):
         raise EngineDown("the engine went away while its accounts were made")
+    if usuarios:
+        log.info("ramais_in_engine", number=len(usuarios), seconds=round(time.monotonic() - began, 3))
     return len(usuarios)
 
 

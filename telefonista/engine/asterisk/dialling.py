@@ -124,10 +124,12 @@ class AriBridge:
     async def play(self, sound: Path) -> None:
         playback = uuid4().hex
         finished = self._switch.expect(playback)
+        # The engine finds the file by its name without ending.
+        media = f"sound:{sound.with_suffix('')}"
+        play = self._switch.call("POST", f"/bridges/{self.id}/play", media=media, playbackId=playback)
+        starting = self._switch.spawn(play, f"play {playback}")
         try:
-            # The engine finds the file by its name without ending.
-            media = f"sound:{sound.with_suffix('')}"
-            await self._switch.call("POST", f"/bridges/{self.id}/play", media=media, playbackId=playback)
+            await asyncio.shield(starting)
             await asyncio.wait({finished})
             if finished.result()["playback"]["state"] == "failed":
                 raise EngineError(f"{sound.name} cannot be played")
@@ -135,12 +137,13 @@ class AriBridge:
             if finished.done():
                 self._switch.forget(playback)
             else:
-                stopping = self._switch.spawn(self._stop(playback, finished), f"stop {playback}")
+                stopping = self._switch.spawn(self._stop(playback, starting, finished), f"stop {playback}")
                 self.stopping.add(stopping)
                 stopping.add_done_callback(self.stopping.discard)
 
-    async def _stop(self, playback: str, finished: "asyncio.Future[Any]") -> None:
+    async def _stop(self, playback: str, starting: "asyncio.Task[Any]", finished: "asyncio.Future[Any]") -> None:
         with suppress(EngineError):
+            await starting  # a DELETE that overtakes the POST would not find it
             await self._switch.call("DELETE", f"/playbacks/{playback}")
             await asyncio.wait({finished}, timeout=1.0)
         self._switch.forget(playback)

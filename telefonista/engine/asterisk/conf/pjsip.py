@@ -42,6 +42,7 @@ def render(inst: Instance, tree: EngineTree) -> str:
     return "\n".join(parts)
 
 
+# By default new SIP requests are dropped while any queue of the engine is long, also that of its events (22.10.1).
 _GLOBAL = """[global]
 type=global
 user_agent=telefonista
@@ -53,6 +54,7 @@ max_initial_qualify_time=10
 unidentified_request_period=5
 unidentified_request_count=5
 unidentified_request_prune_interval=30
+taskprocessor_overload_trigger=pjsip_only
 """
 
 _ACL = """[bloqueio]
