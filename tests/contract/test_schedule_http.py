@@ -126,9 +126,9 @@ async def test_many_cancelled_while_they_fall_due(
 async def test_what_fails_at_its_time_says_why(
     client: httpx2.AsyncClient, house: House, conta: ContaDeTeste, fake: FakeEngine, done: Done
 ) -> None:
-    id = done(await client.post("/chamada", json=PEDIDO | {"data_criacao": in_(0.4)}))["id"]
+    id = done(await client.post("/chamada", json=PEDIDO | {"data_criacao": in_(1.0)}))["id"]
     await set_conta(house, conta.id, saldo=Decimal("0.10"))
-    deadline = clock() + 2
+    deadline = clock() + 8
     while (dados := done(await client.get(f"/chamada/{id}")))["status_geral"] != "finalizada":
         assert clock() < deadline
         await until(clock() + 0.02)

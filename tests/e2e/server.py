@@ -45,6 +45,11 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     said: str = ""
 
+    def __post_init__(self) -> None:
+        first, last = map(int, self.rtp_ports.split("-"))
+        while first <= self.sip_port <= last:
+            self.sip_port = free_port()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"

@@ -101,19 +101,21 @@ class AriClient:
             ) as socket:
                 pulse = _Pulse(self)
                 reader = asyncio.create_task(_read(socket, on_event, pulse), name="engine-events")
-                beat = asyncio.create_task(pulse.run(reader), name="engine-heartbeat")
+                tasks = {reader}
                 try:
                     for app, names in ((APP, EVENTS), (CONTACTS_APP, CONTACT_EVENTS)):
                         allowed = [{"type": name} for name in names]
                         await self.call("PUT", f"/applications/{app}/eventFilter", body={"allowed": allowed})
+                    # Not before: a beat that finds the socket half open leaves a warning in the engine's log (22.10.1).
+                    tasks.add(asyncio.create_task(pulse.run(reader), name="engine-heartbeat"))
                     await on_connected()
-                    done, _ = await asyncio.wait({reader, beat}, return_when=asyncio.FIRST_COMPLETED)
+                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
                         task.result()
                 finally:
-                    for task in (reader, beat):
+                    for task in tasks:
                         task.cancel()
-                    await asyncio.gather(reader, beat, return_exceptions=True)
+                    await asyncio.gather(*tasks, return_exceptions=True)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise EngineDown(f"event socket: {type(error).__name__}") from None
 
