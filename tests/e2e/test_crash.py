@@ -25,7 +25,7 @@ async def test_the_engine_outlives_the_server(own_server: Server, own_api: Api) 
     channels = own_server.ask_engine("/channels")
     assert {f"{call}-a", f"{call}-b"} <= {channel["id"] for channel in channels}
 
-    assert own_server.start() < 5
+    own_server.start()
     assert own_server.motor()["pid"] == engine
     dados = await own_api.chamada(call)
     assert dados["ativa"] is True
