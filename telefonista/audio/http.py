@@ -16,7 +16,7 @@ from telefonista.audio.fila import Fila
 from telefonista.audio.objeto import AudioCriado, AudioObjeto, Status
 from telefonista.audio.view import audio_object
 from telefonista.calling.creating import Limits, limits_of
-from telefonista.calling.house import Casa, ContaAtual, zone_of
+from telefonista.calling.house import Casa, ContaAtual, key_of, zone_of
 from telefonista.calling.idempotency import Chave, first_answer, keep_answer
 from telefonista.calling.sounds import NoSound, Sound, Sounds
 from telefonista.dialect import idempotency
@@ -24,7 +24,6 @@ from telefonista.dialect.dates import parse_agenda
 from telefonista.dialect.envelope import documented, ok
 from telefonista.dialect.errors import inativa, invalido, sem_motor
 from telefonista.dialect.fields import recusa
-from telefonista.dialect.lenient import dados
 from telefonista.dialect.models import Booleano, Corpo, IdCaminho, Instante, Telefone, Texto
 from telefonista.dialect.paging import ConsultaRelatorio, Relatorio, relatorio
 from telefonista.net.guarded import MAX_URL, BadUrl, parse
@@ -122,8 +121,7 @@ class ConsultaAudios(ConsultaRelatorio):
 
 @router.post("/audio", summary="Enviar audio", responses=documented(AudioCriado), openapi_extra=idempotency.DOCUMENTED)
 async def create(corpo: NovoAudio, request: Request, casa: Casa, conta: ContaAtual, audios: Torpedos) -> Response:
-    chave, now = idempotency.chave(request), datetime.now(UTC)
-    key = Chave(conta.id, chave, idempotency.digest("POST", "/audio", dados(request))) if chave else None
+    key, now = key_of(request, conta), datetime.now(UTC)
     if key is not None and (answer := await casa.storage.write(first_answer, key, now)) is not None:
         return ok(answer, _CRIADO)
     if not casa.engine.alive() or casa.runner.draining:

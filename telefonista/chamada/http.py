@@ -22,7 +22,6 @@ from telefonista.dialect.dates import parse_agenda
 from telefonista.dialect.envelope import documented, ok
 from telefonista.dialect.errors import inativa, nao_encontrado, sem_motor
 from telefonista.dialect.fields import recusa
-from telefonista.dialect.lenient import dados
 from telefonista.dialect.models import Booleano, Corpo, IdCaminho, Instante, Telefone, Texto
 from telefonista.dialect.ratelimit import RateLimit
 
@@ -68,8 +67,7 @@ class NovaChamada(Corpo):
     openapi_extra=idempotency.DOCUMENTED,
 )
 async def create(corpo: NovaChamada, request: Request, casa: Casa, conta: ContaAtual) -> Response:
-    chave, now = idempotency.chave(request), datetime.now(UTC)
-    key = Chave(conta.id, chave, idempotency.digest("POST", "/chamada", dados(request))) if chave else None
+    key, now = key_of(request, conta), datetime.now(UTC)
     ready = casa.engine.alive() and not casa.runner.draining
     limits = queries.limits_of(casa.settings)
     rate = casa.call_rate
